@@ -1,0 +1,5 @@
+"""Bidirectional gated linear attention: one public function, several backends."""
+
+from .api import bi_gla
+
+__all__ = ['bi_gla']

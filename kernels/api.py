@@ -1,0 +1,104 @@
+"""`bi_gla`: what the operation means, what it accepts, and which backend runs it.
+
+Dimension letters: B batch, T tokens, H heads, K key width, V value width per head.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+
+def _reference() -> Callable:
+    from .reference import bi_gla_reference
+
+    return bi_gla_reference
+
+
+def _chunked() -> Callable:
+    from .chunked_op import bi_gla_chunked
+
+    return bi_gla_chunked
+
+
+# Loaded on first use, so that a machine needs only what its backend needs.
+BACKENDS: dict[str, Callable[[], Callable]] = {'reference': _reference, 'chunked': _chunked}
+
+
+def bi_gla(
+    q_BTHK: Tensor,
+    k_BTHK: Tensor,
+    v_BTHV: Tensor,
+    g_fwd_BTHK: Tensor | None,
+    g_bwd_BTHK: Tensor | None,
+    *,
+    scale: float | None = None,
+    backend: str = 'auto',
+) -> Tensor:
+    """Bidirectional gated linear attention (arXiv 2405.18425, section 3.2).
+
+    For each head, a state S [K, V] walks over the tokens in both directions, decayed by a gate per
+    key channel; both walks share q, k and v and include the token itself::
+
+        S_t = diag(exp g_fwd_t) S_{t-1} + k_tᵀ v_t    o_fwd_t = q_t S_t    t = 1 … T
+        S_t = diag(exp g_bwd_t) S_{t+1} + k_tᵀ v_t    o_bwd_t = q_t S_t    t = T … 1
+        o_t = scale · (o_fwd_t + o_bwd_t) / 2
+
+    With one gate None only the other direction runs, and its output is not halved: the causal
+    (`g_bwd=None`) or anti-causal (`g_fwd=None`) form. Cost and memory are linear in T.
+
+    Args:
+        q_BTHK, k_BTHK: queries and keys, [B, T, H, K].
+        v_BTHV: values, [B, T, H, V].
+        g_fwd_BTHK, g_bwd_BTHK: natural logarithms of the decays, [B, T, H, K], at most 0 (not
+            checked: it would cost a pass over memory). Any size down to -inf is exact. They may be
+            broadcast views (stride 0): one constant per head is retention.
+        scale: factor on the output; K^-1/2 by default.
+        backend: 'auto', or one of `BACKENDS` by name, which then runs or raises.
+
+    Floating dtypes may be mixed, and strides are free. Sums are taken in at least float32.
+
+    Returns:
+        o, [B, T, H, V], in the dtype of v.
+
+    Raises:
+        TypeError: an argument is not a floating-point tensor.
+        ValueError: shapes or devices do not fit, both gates are None, or the backend is unknown.
+    """
+    gates = {'g_fwd': g_fwd_BTHK, 'g_bwd': g_bwd_BTHK}
+    gates = {name: gate for name, gate in gates.items() if gate is not None}
+    _check({'q': q_BTHK, 'k': k_BTHK, 'v': v_BTHV, **gates})
+    if not gates:
+        raise ValueError('bi_gla: expected at least one of g_fwd and g_bwd, both are None')
+    if backend == 'auto':
+        backend = 'chunked'
+    if backend not in BACKENDS:
+        names = ', '.join(['auto', *BACKENDS])
+        raise ValueError(f'bi_gla: expected backend to be one of {names}; got {backend!r}')
+    if scale is None:
+        scale = q_BTHK.shape[-1] ** -0.5
+    return BACKENDS[backend]()(q_BTHK, k_BTHK, v_BTHV, g_fwd_BTHK, g_bwd_BTHK, float(scale))
+
+
+def _check(given: dict[str, Tensor]) -> None:
+    for name, x in given.items():
+        if not isinstance(x, Tensor) or not x.is_floating_point():
+            found = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            raise TypeError(f'bi_gla: expected {name} to be a floating-point tensor, got {found}')
+    q = given['q']
+    if q.dim() != 4 or 0 in q.shape:
+        raise ValueError(
+            f'bi_gla: expected q of shape [B, T, H, K], none of them 0; got {list(q.shape)}'
+        )
+    for name, x in given.items():
+        width = x.shape[-1] if name == 'v' and x.dim() else q.shape[-1]
+        if x.dim() != 4 or x.shape != (*q.shape[:3], width) or not width:
+            letters = 'B, T, H, V' if name == 'v' else 'B, T, H, K'
+            raise ValueError(
+                f'bi_gla: expected {name} of shape [{letters}] to go with q {list(q.shape)}; '
+                f'got {list(x.shape)}'
+            )
+        if x.device != q.device:
+            raise ValueError(
+                f'bi_gla: expected all tensors on one device; q is on {q.device}, {name} on '
+                f'{x.device}'
+            )

@@ -1,0 +1,210 @@
+"""Weights of the official ViG release: their key names and ours, and reading them safely."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from urllib.error import URLError
+
+import torch
+from mmengine.dist import barrier, get_rank
+from mmengine.logging import print_log
+from mmengine.runner.checkpoint import get_torch_safe_globals
+from torch import Tensor, nn
+
+# Official module → ours; `{}` stands for an index. Both carry `.weight` and `.bias` alike.
+OFFICIAL_TO_OURS = {
+    'patch_embed.0': 'stem.0.conv',
+    'patch_embed.2': 'stem.0.norm',
+    'patch_embed.5': 'stem.2.conv',
+    'patch_embed.7': 'stem.2.norm',
+    'layers.{}.blocks.{}.norm': 'stages.{}.blocks.{}.norm1',
+    'layers.{}.blocks.{}.op.in_proj.0': 'stages.{}.blocks.{}.mixer.local_conv',
+    'layers.{}.blocks.{}.op.qkv_proj': 'stages.{}.blocks.{}.mixer.qkv',
+    'layers.{}.blocks.{}.op.gk_proj.0': 'stages.{}.blocks.{}.mixer.gate_down',
+    'layers.{}.blocks.{}.op.gk_proj.1': 'stages.{}.blocks.{}.mixer.gate_up',
+    'layers.{}.blocks.{}.op.g_proj': 'stages.{}.blocks.{}.mixer.inject_gate',
+    'layers.{}.blocks.{}.op.g_norm': 'stages.{}.blocks.{}.mixer.global_norm',
+    'layers.{}.blocks.{}.op.l_norm': 'stages.{}.blocks.{}.mixer.local_norm',
+    'layers.{}.blocks.{}.op.o_proj': 'stages.{}.blocks.{}.mixer.proj',
+    'layers.{}.blocks.{}.norm2': 'stages.{}.blocks.{}.norm2',
+    'layers.{}.blocks.{}.mlp.fc1': 'stages.{}.blocks.{}.mlp.fc1',
+    'layers.{}.blocks.{}.mlp.fc2': 'stages.{}.blocks.{}.mlp.fc2',
+    'layers.{}.downsample.1': 'stages.{}.downsample.conv',
+    'layers.{}.downsample.3': 'stages.{}.downsample.norm',
+    'outnorm{}': 'norm{}',
+    'classifier.norm': 'head.norm',
+    'classifier.head': 'head.fc',
+}
+
+
+def from_official(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Official key names to ours; the classification head comes out under `head.`.
+
+    Raises:
+        ValueError: a key is not one of the official release's; the message names it.
+    """
+    return _rename(state_dict, OFFICIAL_TO_OURS, 'an official ViG')
+
+
+def to_official(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `from_official`."""
+    return _rename(state_dict, {ours: key for key, ours in OFFICIAL_TO_OURS.items()}, 'an mmvig')
+
+
+def is_official(state_dict: Mapping[str, Tensor]) -> bool:
+    """Whether the keys are the official release's rather than ours."""
+    return any(key.startswith(('patch_embed.', 'layers.')) for key in state_dict)
+
+
+def _rename(state_dict, table: Mapping[str, str], whose: str) -> dict[str, Tensor]:
+    patterns = [
+        (re.compile(re.escape(old).replace(r'\{\}', r'(\d+)') + r'\.(weight|bias)'), new)
+        for old, new in table.items()
+    ]
+    renamed, unknown = {}, []
+    for key, value in state_dict.items():
+        for pattern, new in patterns:
+            if match := pattern.fullmatch(key):
+                renamed[f'{new}.{{}}'.format(*match.groups())] = value
+                break
+        else:
+            unknown.append(key)
+    if unknown:
+        raise ValueError(f'expected the keys of {whose} checkpoint, got also {_some(unknown)}')
+    return renamed
+
+
+def read(source: str, map_location: str = 'cpu') -> dict:
+    """Load a checkpoint file or address without running code from it (`weights_only=True`).
+
+    Besides tensors, numbers and containers only what mmengine's own checkpoints hold is allowed:
+    NumPy scalars and arrays, and its history buffers.
+
+    Raises:
+        FileNotFoundError: no such file, or it could not be fetched; says where to put it.
+        ValueError: the file is cut short, is no checkpoint, or holds more than tensors and numbers.
+    """
+    try:
+        if source.startswith(('http://', 'https://')):
+            return _fetch(source, map_location)
+        if not Path(source).is_file():
+            raise FileNotFoundError(f'expected a checkpoint file at {source}, there is none')
+        with torch.serialization.safe_globals(get_torch_safe_globals()):
+            return torch.load(source, map_location=map_location, weights_only=True)
+    except UnpicklingError as error:
+        raise ValueError(
+            f'{source} is refused: expected a checkpoint with only tensors, numbers and containers '
+            f'in it, but it is no checkpoint or asks for more, which could run code ({error}). '
+            'Save it again as a plain state dict.'
+        ) from error
+    except (RuntimeError, EOFError) as error:
+        raise ValueError(
+            f'{source} is damaged: expected a whole PyTorch checkpoint, could not read it '
+            f'({error}). Fetch or write it again.'
+        ) from error
+
+
+def _fetch(url: str, map_location: str) -> dict:
+    if get_rank() > 0:
+        barrier()  # the first process fills the cache for all
+    try:
+        return torch.hub.load_state_dict_from_url(
+            url, map_location=map_location, progress=False, weights_only=True
+        )
+    except (URLError, OSError) as error:
+        name = url.rsplit('/', 1)[-1]
+        place = Path(torch.hub.get_dir(), 'checkpoints', name)
+        raise FileNotFoundError(
+            f'could not fetch {url} ({error}). Put the file at {place}, or name a copy of it by '
+            f'--cfg-options model.backbone.init_cfg.checkpoint=/path/to/{name}; train from random '
+            'weights with --cfg-options model.backbone.init_cfg=None'
+        ) from error
+    finally:
+        if get_rank() == 0:
+            barrier()
+
+
+def weights_of(checkpoint: Mapping) -> Mapping[str, Tensor]:
+    """The state dict in what `read` returned: bare, under `model` or under `state_dict`.
+
+    Raises:
+        ValueError: there is none.
+    """
+    weights = checkpoint
+    if isinstance(checkpoint, Mapping):
+        weights = checkpoint.get('model', checkpoint.get('state_dict', checkpoint))
+    if (
+        not isinstance(weights, Mapping)
+        or not weights
+        or not all(isinstance(value, Tensor) for value in weights.values())
+    ):
+        found = _some(list(checkpoint)) if isinstance(checkpoint, Mapping) else type(checkpoint)
+        raise ValueError(
+            f'expected a state dict, bare or under `model` or `state_dict`; got {found}'
+        )
+    return weights
+
+
+def backbone_weights(checkpoint: Mapping, prefix: str = '') -> dict[str, Tensor]:
+    """The backbone's weights in our names, from an official file, one of a runner, or a bare one.
+
+    Of a whole model's weights keeps those under `prefix`, by default `backbone.`.
+    """
+    weights = weights_of(checkpoint)
+    if not prefix and any(key.startswith('backbone.') for key in weights):
+        prefix = 'backbone.'
+    weights = {
+        key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
+    }
+    if not weights:
+        raise ValueError(f'expected keys that start with {prefix!r}, the checkpoint has none')
+    return from_official(weights) if is_official(weights) else weights
+
+
+def load_pretrained(backbone: nn.Module, source: str, prefix: str = '') -> None:
+    """Load `source` into a backbone; what does not fit is an error that names every key.
+
+    Two differences are expected and only logged: a classification head in the file is left out,
+    and output norms, which a classification model does not have, keep their present values.
+
+    Raises:
+        FileNotFoundError, ValueError: see `read`.
+        ValueError: keys are missing, unknown or of another shape.
+    """
+    weights = backbone_weights(read(source), prefix)
+    head = [key for key in weights if key.startswith('head.')]
+    weights = {key: value for key, value in weights.items() if key not in head}
+    own = backbone.state_dict()
+    missing = [key for key in own if key not in weights]
+    new_norms = [key for key in missing if re.fullmatch(r'norm\d+\.(weight|bias)', key)]
+    unused_norms = [
+        key for key in weights if key not in own and re.fullmatch(r'norm\d+\.(weight|bias)', key)
+    ]
+    problems = {
+        'missing': [key for key in missing if key not in new_norms],
+        'unknown': [key for key in weights if key not in own and key not in unused_norms],
+        'of another shape': [
+            f'{key} (expected {list(own[key].shape)}, got {list(value.shape)})'
+            for key, value in weights.items()
+            if key in own and value.shape != own[key].shape
+        ],
+    }
+    if any(problems.values()):
+        found = '; '.join(f'{name}: {_some(keys)}' for name, keys in problems.items() if keys)
+        raise ValueError(f'{source} does not fit {type(backbone).__name__}: {found}')
+    backbone.load_state_dict(
+        {key: value for key, value in weights.items() if key not in unused_norms}, strict=False
+    )
+    for what, keys in (
+        ('left out the head', head),
+        ('kept as they were, for the file has none', new_norms),
+        ('left out output norms this backbone does not use', unused_norms),
+    ):
+        if keys:
+            print_log(f'{source}: {what}: {_some(keys)}', logger='current')
+
+
+def _some(keys: list[str], most: int = 8) -> str:
+    more = f' and {len(keys) - most} more' if len(keys) > most else ''
+    return ', '.join(map(str, keys[:most])) + more

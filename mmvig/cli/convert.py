@@ -1,0 +1,34 @@
+"""Rename the keys of an official ViG checkpoint: `tools/convert_checkpoint.py SRC DST`."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from mmvig import checkpoint
+
+from .run import UserError, command
+
+
+@command
+def main() -> None:
+    parser = argparse.ArgumentParser(description='Convert an official ViG checkpoint.')
+    parser.add_argument('source', help='path of the checkpoint')
+    parser.add_argument('target', help='path of the file to write')
+    parser.add_argument(
+        '--to-official', action='store_true', help='from the names of mmvig to the official ones'
+    )
+    args = parser.parse_args()
+    try:
+        content = checkpoint.read(args.source)
+        weights = checkpoint.weights_of(content)
+        if args.to_official:
+            converted = {'model': checkpoint.to_official(weights)}
+        else:
+            converted = {'state_dict': checkpoint.from_official(weights), 'meta': {}}
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(error) from error
+    target = Path(args.target)
+    beside = target.with_name(f'{target.name}.part')
+    torch.save(converted, beside)
+    beside.replace(target)

@@ -1,0 +1,185 @@
+"""What `train` and `test` share: options, the config and its checks, processes, errors."""
+
+import argparse
+import difflib
+import functools
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+from mmvig import checkpoint
+
+# Dicts without a type whose names are checked by what they configure.
+_OPEN_DICTS = ('default_hooks', 'env_cfg', 'dataloader')
+_TOP_LEVEL = {
+    'runner_type',
+    'compile',
+    'auto_scale_lr',
+    'tta_model',
+    'tta_pipeline',
+    'backend_args',
+}
+
+
+class UserError(Exception):
+    """Something the user can mend; the message says what and how, without a traceback."""
+
+
+def command(function: Callable[[], None]) -> Callable[[], None]:
+    """Report a `UserError` in one line on stderr and exit with status 2."""
+
+    @functools.wraps(function)
+    def run() -> None:
+        # No loader, also not one that retries, may run code from a checkpoint.
+        os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+        try:
+            function()
+        except UserError as error:
+            sys.stderr.write(f'error: {error}\n')
+            sys.exit(2)
+
+    return run
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(description=description)
+    result.add_argument('config', help='path of a config file')
+    result.add_argument('--work-dir', help='where logs and checkpoints go')
+    result.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='KEY=VALUE … over the config',
+    )
+    result.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes',
+    )
+    result.add_argument('--local-rank', '--local_rank', type=int, default=0, help=argparse.SUPPRESS)
+    return result
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """The config with the command line merged in, and its keys checked."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not Path(args.config).is_file():
+        raise UserError(f'expected a config file at {args.config}, there is none')
+    cfg = Config.fromfile(args.config)
+    _check_top_level(cfg)
+    for key in args.cfg_options:
+        _check_option(cfg, key)
+    cfg.merge_from_dict(args.cfg_options)
+    cfg.launcher = args.launcher
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
+    if args.launcher != 'none' and not torch.cuda.is_available():
+        _join_on_cpu(cfg)
+    return cfg
+
+
+def _join_on_cpu(cfg: Config) -> None:
+    """Join the processes by gloo: mmengine's own way asks for a GPU per process."""
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel')
+
+
+def _check_top_level(cfg: Config) -> None:
+    """A misspelt section would be ignored by the runner without a word."""
+    known = _TOP_LEVEL | set(inspect.signature(Runner.__init__).parameters)
+    for key, value in cfg.items():
+        if key not in known and isinstance(value, dict) and (close := _close(key, known)):
+            raise UserError(f'the config has a section {key!r} that nothing reads{close}')
+
+
+def _check_option(cfg: Config, key: str) -> None:
+    node, path = cfg, []
+    for part in key.split('.'):
+        if isinstance(node, list | tuple):
+            if not part.isdigit() or int(part) >= len(node):
+                raise UserError(
+                    f'--cfg-options {key}: {".".join(path)} is a list of {len(node)}, expected an '
+                    f'index below that, got {part!r}'
+                )
+            node = node[int(part)]
+        elif not hasattr(node, 'keys'):
+            return
+        elif part in node:
+            node = node[part]
+        else:
+            known = set(node.keys())
+            if not path:
+                known |= _TOP_LEVEL | set(inspect.signature(Runner.__init__).parameters)
+            open_dict = any(p.endswith(_OPEN_DICTS) for p in path)
+            if part not in known and 'type' not in node and not open_dict:
+                place = '.'.join(path) or 'the config'
+                raise UserError(
+                    f'--cfg-options {key}: {place} has no {part!r}{_close(part, known)}'
+                )
+            return
+        path.append(part)
+
+
+def _close(name: str, known: set[str]) -> str:
+    found = difflib.get_close_matches(name, known, n=1)
+    return f'; did you mean {found[0]!r}?' if found else ''
+
+
+def check_data(cfg: Config, *splits: str) -> None:
+    """Every annotation file and image folder of the splits' data sets must be there."""
+    for split in splits:
+        loader = cfg.get(f'{split}_dataloader')
+        for dataset in _datasets(loader.dataset) if loader else ():
+            _check_dataset(split, dataset)
+
+
+def _datasets(dataset: dict) -> Iterator[dict]:
+    """The data sets inside any wrappers."""
+    inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
+    if not inner:
+        yield dataset
+    for wrapped in inner:
+        yield from _datasets(wrapped)
+
+
+def _check_dataset(split: str, dataset: dict) -> None:
+    root = dataset.get('data_root') or ''
+    if dataset.get('backend_args') or '://' in root or dataset['type'].startswith('mmvig.Mini'):
+        return  # remote, or drawn on first use
+    wanted = [dataset.get('ann_file')]
+    wanted += [p for p in (dataset.get('data_prefix') or {}).values() if isinstance(p, str)]
+    for name in wanted:
+        if name and not (path := Path(root, name)).exists():
+            raise UserError(
+                f'the {split} data are not there: expected {path}. Put or link the data set under '
+                f'{root or "that place"}, or name its place: --cfg-options '
+                f"{split}_dataloader.dataset.data_root=DIR (and the evaluator's ann_file)"
+            )
+
+
+def check_checkpoint(path: str) -> None:
+    """A checkpoint must be readable without running code from it."""
+    try:
+        checkpoint.read(path)
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(error) from error
+
+
+def run(cfg: Config, action: Callable[[Runner], None]) -> None:
+    """Build the runner and let `action` use it."""
+    try:
+        runner = Runner.from_cfg(cfg)
+        action(runner)
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        logging.shutdown()

@@ -1,0 +1,42 @@
+"""Train a model: `python tools/train.py CONFIG`, or `python -m mmvig train CONFIG`."""
+
+from pathlib import Path
+
+from mmengine.runner import find_latest_checkpoint
+
+from .run import UserError, check_checkpoint, check_data, command, load_config, parser, run
+
+
+@command
+def main() -> None:
+    options = parser('Train a model.')
+    options.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint; without a name, from the newest in the work dir',
+    )
+    options.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    options.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate by the batch size'
+    )
+    args = options.parse_args()
+    cfg = load_config(args)
+    check_data(cfg, 'train', 'val')
+    if args.amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+            raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
+        cfg.auto_scale_lr.enable = True
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    start = cfg.get('load_from')
+    if cfg.get('resume') and start is None and Path(cfg.work_dir, 'last_checkpoint').is_file():
+        start = find_latest_checkpoint(cfg.work_dir)
+    if start is not None:
+        check_checkpoint(start)
+    run(cfg, lambda runner: runner.train())

@@ -1,0 +1,6 @@
+"""Data sets that ship with the project; each needs only its own host library."""
+
+from importlib.util import find_spec
+
+if find_spec('mmdet'):
+    from . import mini_det  # noqa: F401

@@ -1,0 +1,23 @@
+"""The mini data set for mmdet."""
+
+from mmdet.datasets import CocoDataset
+
+from mmvig.registry import DATASETS
+
+from .shapes import CLASSES, PALETTE, ensure_mini
+
+
+@DATASETS.register_module()
+class MiniCocoDataset(CocoDataset):
+    """Drawn shapes in COCO instance layout, drawn into `data_root` on first use.
+
+    Args:
+        data_root (str): Where the set is, or is to be drawn. Defaults to 'data/mini/'.
+        **kwargs: See `mmdet.CocoDataset`.
+    """
+
+    METAINFO = {'classes': CLASSES, 'palette': PALETTE}
+
+    def __init__(self, data_root: str = 'data/mini/', **kwargs) -> None:
+        ensure_mini(data_root)
+        super().__init__(data_root=data_root, **kwargs)

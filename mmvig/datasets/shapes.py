@@ -1,0 +1,162 @@
+"""Draws the mini data set: shapes on textured grounds, in COCO and ADE20K layout at once.
+
+    ROOT/images/{training,validation}/*.jpg
+    ROOT/annotations/instances_{train,val}.json        COCO: exact visible masks as run lengths
+    ROOT/annotations/{training,validation}/*.png       ADE20K: 0 unlabelled, 1 ground, 2 … shapes
+
+Five classes, later shapes hide earlier ones, sizes from a sixth to two thirds of the image. A class
+has a form and a range of hues that overlaps its neighbours', so that a small model learns the set
+in minutes. Every image depends on its own seed only: the same set is drawn on every machine.
+"""
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmengine.dist import barrier, get_rank
+
+CLASSES = ('circle', 'rectangle', 'triangle', 'star', 'cross')
+PALETTE = [(230, 70, 60), (60, 130, 230), (60, 180, 90), (240, 190, 40), (160, 80, 200)]
+SIZES = tuple((width, height) for width in (160, 192, 208, 240, 256) for height in (144, 160, 192))
+SPLITS = {'train': ('training', 240, 0), 'val': ('validation', 60, 1_000_000)}
+MIN_VISIBLE = 0.35  # share of a shape that must show for it to be annotated
+MIN_AREA = 48  # pixels
+
+
+def ensure_mini(root: str | Path) -> None:
+    """Draw the set into `root` unless it is there; of several processes the first one draws."""
+    root = Path(root)
+    if not (root / 'annotations').is_dir():
+        if get_rank() == 0:
+            _draw_set(root)
+        barrier()
+
+
+def _draw_set(root: Path) -> None:
+    """Draw beside and rename, so that a killed drawing leaves nothing half-made."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f'{root.name}.', dir=root.parent))
+    beside.chmod(0o755)
+    try:
+        for split, (folder, count, seed) in SPLITS.items():
+            _draw_split(beside, split, folder, count, seed)
+        if root.is_dir():
+            root.rmdir()
+        os.replace(beside, root)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        if (root / 'annotations').is_dir():
+            return  # another process was faster
+        raise OSError(f'could not draw the mini data set into {root}: {error}') from error
+
+
+def _draw_split(root: Path, split: str, folder: str, count: int, seed: int) -> None:
+    images, annotations = [], []
+    for kind in ('images', 'annotations'):
+        (root / kind / folder).mkdir(parents=True)
+    for index in range(count):
+        image, labels, instances = draw(seed + index)
+        name = f'{split}_{index:04d}'
+        cv2.imwrite(str(root / 'images' / folder / f'{name}.jpg'), image)
+        cv2.imwrite(str(root / 'annotations' / folder / f'{name}.png'), labels)
+        height, width = labels.shape
+        images.append({'id': index, 'file_name': f'{name}.jpg', 'width': width, 'height': height})
+        for category, mask in instances:
+            x, y, w, h = cv2.boundingRect(mask)
+            annotations.append(
+                {
+                    'id': len(annotations) + 1,
+                    'image_id': index,
+                    'category_id': category + 1,
+                    'bbox': [x, y, w, h],
+                    'area': int(mask.sum()),
+                    'iscrowd': 0,
+                    'segmentation': {'size': [height, width], 'counts': run_lengths(mask)},
+                }
+            )
+    categories = [{'id': i + 1, 'name': name} for i, name in enumerate(CLASSES)]
+    content = {'images': images, 'annotations': annotations, 'categories': categories}
+    (root / 'annotations' / f'instances_{split}.json').write_text(json.dumps(content))
+
+
+def draw(seed: int) -> tuple[np.ndarray, np.ndarray, list[tuple[int, np.ndarray]]]:
+    """One image (BGR uint8 [Y, X, 3]), its label map and visible instances (class, 0/1 mask)."""
+    rng = np.random.default_rng(seed)
+    width, height = SIZES[rng.integers(len(SIZES))]
+    ground = rng.uniform(60, 190) + rng.uniform(-15, 15, 3)
+    image = _texture(rng, width, height, ground, strength=16)
+    shapes = []
+    for _ in range(rng.integers(2, 6)):
+        category = int(rng.integers(len(CLASSES)))
+        radius = min(width, height) * rng.uniform(1 / 12, 1 / 3)
+        centre = rng.uniform((radius / 2, radius / 2), (width - radius / 2, height - radius / 2))
+        mask = np.zeros((height, width), np.uint8)
+        outline = _outline(CLASSES[category], centre, radius, rng)
+        cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 1, shift=4)
+        paint = _texture(rng, width, height, _colour(category, rng), strength=10)
+        image[mask > 0] = paint[mask > 0]
+        shapes = [(c, m & (1 - mask), area) for c, m, area in shapes]
+        shapes.append((category, mask, int(mask.sum())))
+    labels = np.ones((height, width), np.uint8)
+    for category, mask, _ in shapes:
+        labels[mask > 0] = category + 2
+    visible = [
+        (category, mask)
+        for category, mask, area in shapes
+        if mask.sum() >= max(MIN_AREA, MIN_VISIBLE * area)
+    ]
+    return image, labels, visible
+
+
+def _colour(category: int, rng) -> np.ndarray:
+    """A colour (BGR) of the class's hue, 30 degrees off at two standard deviations."""
+    hue = (category * 180 / len(CLASSES) + rng.normal(0, 7.5)) % 180  # OpenCV's half degrees
+    pixel = np.array([[[hue, rng.uniform(110, 255), rng.uniform(110, 255)]]], np.uint8)
+    return cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0].astype(np.float64)
+
+
+def _texture(rng, width: int, height: int, colour, strength: float) -> np.ndarray:
+    """Mostly grey noise of two scales with a slow gradient."""
+    field = np.zeros((height, width, 3), np.float32)
+    for cells in (4, 24):
+        noise = rng.standard_normal((cells, cells, 3)).astype(np.float32)
+        noise = 0.25 * noise + rng.standard_normal((cells, cells, 1)).astype(np.float32)
+        field += cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    slope = rng.uniform(-1, 1, 2)
+    rows, columns = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    field += (slope[0] * rows + slope[1] * columns)[..., None]
+    return np.clip(colour + strength * field, 0, 255).astype(np.uint8)
+
+
+def _outline(name: str, centre, radius: float, rng) -> np.ndarray:
+    """Corner points [N, 2] of a shape, turned by a random angle."""
+    turn = rng.uniform(0, 2 * math.pi)
+    if name == 'rectangle':
+        side = rng.uniform(0.45, 1.0)
+        points = radius * np.array([(-1, -side), (1, -side), (1, side), (-1, side)])
+    elif name == 'cross':
+        a, b = 1.0, 0.32
+        points = radius * np.array(
+            [(-b, -a), (b, -a), (b, -b), (a, -b), (a, b), (b, b),
+             (b, a), (-b, a), (-b, b), (-a, b), (-a, -b), (-b, -b)]
+        )  # fmt: skip
+    else:
+        corners, inner = {'circle': (48, 1.0), 'triangle': (3, 1.0), 'star': (10, 0.42)}[name]
+        angles = np.arange(corners) * 2 * math.pi / corners
+        reach = radius * np.where(np.arange(corners) % 2, inner, 1.0)
+        points = np.stack([np.cos(angles), np.sin(angles)], axis=1) * reach[:, None]
+    rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
+    return points @ rotation.T + centre
+
+
+def run_lengths(mask: np.ndarray) -> list[int]:
+    """COCO's uncompressed run lengths: column by column, starting with zeros."""
+    flat = mask.flatten(order='F')
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    runs = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
+    return [0, *runs] if flat[0] else runs

@@ -1,0 +1,92 @@
+"""The token mixer of ViG: gated linear attention over an image, with local context injected.
+
+Dimension letters, here and in the other model files: B batch, C channels, Y X rows and columns,
+T tokens = Y·X in raster order, H heads, K key width, V value width per head, R rank of the gates.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .kernels import bi_gla
+
+
+class HeadRMSNorm(nn.Module):
+    """Root-mean-square normalisation of each head's channels, in float32 under any autocast."""
+
+    def __init__(self, width: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x_BTHV: Tensor) -> Tensor:
+        x = x_BTHV if x_BTHV.dtype == torch.float64 else x_BTHV.float()
+        y = F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
+        return y.to(x_BTHV.dtype)
+
+
+class GatedLinearAttention2d(nn.Module):
+    """Bidirectional gated linear attention with 2D gated locality injection.
+
+    ViG, arXiv 2405.18425, section 3.3. All projections read the local map L = DWConv3×3(X)::
+
+        q, k, v = L W_qkv
+        g_fwd, g_bwd = logsigmoid(L W_1 W_2 + b) / 16          natural-log decays, ≤ 0
+        G = sigmoid(L W_g + b_g)
+        out = W_o (G ⊙ RMSNorm_g(bi_gla(q, k, v, g_fwd, g_bwd)) + (1 - G) ⊙ RMSNorm_l(L))
+
+    with both norms per head.
+
+    Args:
+        channels: C; the values have C / heads channels per head and the keys half as many.
+        heads: H.
+        gate_rank: R, width between W_1 and W_2.
+        backend: backend of `bi_gla`.
+    """
+
+    GATE_NORMALIZER = 16
+
+    def __init__(
+        self, channels: int, heads: int, gate_rank: int = 16, backend: str = 'auto'
+    ) -> None:
+        super().__init__()
+        if channels % (2 * heads):
+            raise ValueError(
+                f'expected channels to be a multiple of 2 * heads, so that keys have half the '
+                f'width of values; got {channels} channels and {heads} heads'
+            )
+        self.heads = heads
+        self.key_channels = channels // 2
+        self.backend = backend
+        self.local_conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.qkv = nn.Linear(channels, 2 * self.key_channels + channels, bias=False)
+        self.gate_down = nn.Linear(channels, gate_rank, bias=False)
+        self.gate_up = nn.Linear(gate_rank, 2 * self.key_channels)
+        self.inject_gate = nn.Linear(channels, channels)
+        self.global_norm = HeadRMSNorm(channels // heads)
+        self.local_norm = HeadRMSNorm(channels // heads)
+        self.proj = nn.Linear(channels, channels, bias=False)
+        nn.init.xavier_uniform_(self.local_conv.weight, gain=2**-2.5)
+
+    def forward(self, x_BYXC: Tensor) -> Tensor:
+        local_BYXC = self.local_conv(x_BYXC.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        local_BTC = local_BYXC.flatten(1, 2)
+        local = self._split_heads(local_BTC)
+        attended = self.attend(local_BTC)
+        inject = self._split_heads(self.inject_gate(local_BTC).sigmoid())
+        near, far = self.local_norm(local), self.global_norm(attended)
+        mixed = torch.lerp(near.to(inject.dtype), far.to(inject.dtype), inject)
+        return self.proj(mixed.flatten(2)).view(x_BYXC.shape)
+
+    def attend(self, local_BTC: Tensor) -> Tensor:
+        """The global path: bidirectional gated linear attention over all tokens, [B, T, H, V]."""
+        widths = (self.key_channels, self.key_channels, local_BTC.shape[-1])
+        q, k, v = (self._split_heads(x) for x in self.qkv(local_BTC).split(widths, dim=-1))
+        logits = self.gate_up(self.gate_down(local_BTC))
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        gates_BTC = F.logsigmoid(logits) / self.GATE_NORMALIZER
+        g_fwd, g_bwd = (self._split_heads(g) for g in gates_BTC.chunk(2, dim=-1))
+        return bi_gla(q, k, v, g_fwd, g_bwd, backend=self.backend)
+
+    def _split_heads(self, x_BTC: Tensor) -> Tensor:
+        return x_BTC.unflatten(-1, (self.heads, -1))

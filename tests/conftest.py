@@ -1,0 +1,48 @@
+"""Fixtures that several test files share."""
+
+import os
+from pathlib import Path
+
+# Triton decides at import whether kernels are interpreted; without a GPU they have to be.
+os.environ.setdefault('TRITON_INTERPRET', '1')
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / 'shared' / 'data'
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def coco_photos() -> Path:
+    """53 COCO photos in the stock layout; not part of the project."""
+    path = SHARED / 'coco_photos'
+    if not path.is_dir():
+        pytest.skip(f'no photos at {path}')
+    return path
+
+
+@pytest.fixture
+def poisoned(monkeypatch):
+    """Fill uninitialised memory with NaN, so that an unwritten output is seen."""
+
+    def fill(make):
+        def poisoned_make(*args, **kwargs):
+            out = make(*args, **kwargs)
+            return out.fill_(float('nan')) if out.is_floating_point() else out
+
+        return poisoned_make
+
+    monkeypatch.setattr(torch, 'empty', fill(torch.empty))
+    monkeypatch.setattr(torch, 'empty_like', fill(torch.empty_like))
+    monkeypatch.setattr(torch.Tensor, 'new_empty', fill(torch.Tensor.new_empty))
