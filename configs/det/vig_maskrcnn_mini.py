@@ -27,11 +27,11 @@ model = dict(
     test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=300)),
 )
 
-train_cfg = dict(max_epochs=12, val_interval=12)
+train_cfg = dict(max_epochs=7, val_interval=7)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=30),
-    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=12, convert_to_iter_based=True),
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=60),
+    dict(type='CosineAnnealingLR', by_epoch=True, begin=0, end=7, convert_to_iter_based=True),
 ]
-optim_wrapper = dict(optimizer=dict(lr=3e-4), clip_grad=dict(max_norm=10.0))
+optim_wrapper = dict(optimizer=dict(lr=5e-4), clip_grad=dict(max_norm=10.0))
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=1))
 randomness = dict(seed=0)

@@ -140,6 +140,15 @@ def check_data(cfg: Config, *splits: str) -> None:
         loader = cfg.get(f'{split}_dataloader')
         for dataset in _datasets(loader.dataset) if loader else ():
             _check_dataset(split, dataset)
+        evaluators = cfg.get(f'{split}_evaluator') or []
+        for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+            path = evaluator.get('ann_file')
+            drawn = loader and loader.dataset.type.startswith('mmvig.Mini')
+            if path and '://' not in path and not drawn and not Path(path).is_file():
+                raise UserError(
+                    f'the {split} evaluator has no annotations: expected {path}. Name their place: '
+                    f'--cfg-options {split}_evaluator.ann_file=FILE'
+                )
 
 
 def _datasets(dataset: dict) -> Iterator[dict]:

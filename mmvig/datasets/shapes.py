@@ -23,9 +23,9 @@ from mmengine.dist import barrier, get_rank
 CLASSES = ('circle', 'rectangle', 'triangle', 'star', 'cross')
 PALETTE = [(230, 70, 60), (60, 130, 230), (60, 180, 90), (240, 190, 40), (160, 80, 200)]
 SIZES = tuple((width, height) for width in (160, 192, 208, 240, 256) for height in (144, 160, 192))
-SPLITS = {'train': ('training', 240, 0), 'val': ('validation', 60, 1_000_000)}
-MIN_VISIBLE = 0.35  # share of a shape that must show for it to be annotated
-MIN_AREA = 48  # pixels
+SPLITS = {'train': ('training', 480, 0), 'val': ('validation', 60, 1_000_000)}
+MIN_REST = 0.5  # share of a shape that later ones must leave to see
+MIN_AREA = 48  # pixels of the smallest annotated instance
 
 
 def ensure_mini(root: str | Path) -> None:
@@ -98,19 +98,17 @@ def draw(seed: int) -> tuple[np.ndarray, np.ndarray, list[tuple[int, np.ndarray]
         mask = np.zeros((height, width), np.uint8)
         outline = _outline(CLASSES[category], centre, radius, rng)
         cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 1, shift=4)
+        rest = [(c, m & (1 - mask), area) for c, m, area in shapes]
+        if mask.sum() < MIN_AREA or any(m.sum() < MIN_REST * area for _, m, area in rest):
+            continue
         paint = _texture(rng, width, height, _colour(category, rng), strength=10)
         image[mask > 0] = paint[mask > 0]
-        shapes = [(c, m & (1 - mask), area) for c, m, area in shapes]
+        shapes = rest
         shapes.append((category, mask, int(mask.sum())))
     labels = np.ones((height, width), np.uint8)
     for category, mask, _ in shapes:
         labels[mask > 0] = category + 2
-    visible = [
-        (category, mask)
-        for category, mask, area in shapes
-        if mask.sum() >= max(MIN_AREA, MIN_VISIBLE * area)
-    ]
-    return image, labels, visible
+    return image, labels, [(category, mask) for category, mask, _ in shapes]
 
 
 def _colour(category: int, rng) -> np.ndarray:

@@ -1,0 +1,187 @@
+"""The command-line tools, run as a user runs them, from a folder that is not the project's."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+MINI = ROOT / 'configs/det/vig_maskrcnn_mini.py'
+FEW = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=10', 'train_dataloader.dataset.indices=8')
+
+
+def call(*command, cwd: Path, check: bool = True, **env) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=os.environ | {'PYTHON': sys.executable} | env,
+    )
+    if check:
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+def tool(name: str, *args, **kwargs) -> subprocess.CompletedProcess:
+    return call(sys.executable, ROOT / f'tools/{name}.py', *args, **kwargs)
+
+
+def losses(work_dir: Path) -> list[float]:
+    """The loss of every logged iteration, over all runs in a work dir."""
+    logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    lines = [json.loads(line) for path in logs for line in path.read_text().splitlines()]
+    return [line['loss'] for line in lines if 'loss' in line]
+
+
+@pytest.fixture(scope='session')
+def workspace(tmp_path_factory) -> Path:
+    """A folder with the mini data set."""
+    folder = tmp_path_factory.mktemp('workspace')
+    call(sys.executable, '-m', 'mmvig', 'draw-mini', cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def trained(workspace) -> Path:
+    """The checkpoint of a training of two iterations."""
+    call(
+        sys.executable, '-m', 'mmvig', 'train', MINI, '--work-dir', 'trained', '--cfg-options', *FEW,
+        cwd=workspace,
+    )  # fmt: skip
+    return workspace / 'trained/epoch_1.pth'
+
+
+def test_test_tool_writes_metrics_predictions_and_pictures(trained, workspace):
+    tool(
+        'test', MINI, trained, '--work-dir', 'tested', '--out', 'found.pkl', '--show-dir', 'shown',
+        '--cfg-options', 'test_dataloader.dataset.indices=3',
+        'model.test_cfg.rcnn.score_thr=0.0', cwd=workspace,
+    )  # fmt: skip
+    (metrics,) = (workspace / 'tested').glob('*/*.json')
+    assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= set(json.loads(metrics.read_text()))
+    assert len(list((workspace / 'shown').glob('*.jpg'))) == 3
+    assert (workspace / 'found.pkl').stat().st_size > 0
+
+
+def test_training_on_photos_learns_and_resumes(coco_photos, tmp_path):
+    """The real pipeline at 1333×800 on real photos of many sizes, with the smallest backbone."""
+    options = [
+        'model.backbone.arch=nano',
+        'model.backbone.init_cfg=None',
+        'model.neck.in_channels=[32,64,128,256]',
+        'train_dataloader.batch_size=1',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        f'train_dataloader.dataset.data_root={coco_photos}/',
+        'train_dataloader.dataset.indices=6',
+        f'val_dataloader.dataset.data_root={coco_photos}/',
+        f'val_evaluator.ann_file={coco_photos}/annotations/instances_val2017.json',
+        'train_cfg.val_interval=100',
+        'param_scheduler.0.end=2',
+        'default_hooks.logger.interval=1',
+        'log_processor.window_size=1',
+        'randomness.seed=0',
+    ]
+    config = ROOT / 'configs/det/vig_maskrcnn.py'
+    for epochs, resume in ((1, []), (2, ['--resume'])):
+        tool(
+            'train', config, '--work-dir', 'run', *resume, '--cfg-options', *options,
+            f'train_cfg.max_epochs={epochs}', cwd=tmp_path,
+        )  # fmt: skip
+        assert (tmp_path / f'run/epoch_{epochs}.pth').is_file()
+    found = losses(tmp_path / 'run')
+    assert len(found) == 12, 'the second run went on from the first'
+    assert all(loss == loss and loss < 100 for loss in found)
+    assert sum(found[-4:]) < 0.8 * sum(found[:4])
+
+
+def test_two_processes_end_with_equal_weights(workspace):
+    config = workspace / 'two.py'
+    config.write_text(
+        f"_base_ = {str(MINI)!r}\n"
+        "custom_imports = dict(imports=['tests.probe'])\n"
+        "custom_hooks = [dict(type='DumpWeights')]\n"
+    )
+    call(
+        ROOT / 'tools/dist_train.sh', config, 2, '--work-dir', 'two', '--cfg-options', *FEW,
+        cwd=workspace, PYTHONPATH=str(ROOT), PORT='29511', OMP_NUM_THREADS='1',
+    )  # fmt: skip
+    first, second = (torch.load(workspace / f'two/rank{i}.pth', weights_only=True) for i in (0, 1))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    call(
+        ROOT / 'tools/dist_test.sh', config, workspace / 'two/epoch_1.pth', 2,
+        '--work-dir', 'two-tested', '--cfg-options', 'test_dataloader.dataset.indices=4',
+        cwd=workspace, PYTHONPATH=str(ROOT), PORT='29512', OMP_NUM_THREADS='1',
+    )  # fmt: skip
+    assert list((workspace / 'two-tested').glob('*/*.json'))
+
+
+@pytest.mark.parametrize(
+    ('message', 'command'),
+    [
+        ('expected a config file at absent.py', ['train', 'absent.py']),
+        (
+            'expected data/coco/annotations/instances_train2017.json.*data_root=DIR',
+            ['train', ROOT / 'configs/det/vig_maskrcnn.py'],
+        ),
+        (
+            "the config has no 'trian_cfg'; did you mean 'train_cfg'",
+            ['train', MINI, '--cfg-options', 'trian_cfg.max_epochs=1'],
+        ),
+        (
+            "model.train_cfg.rcnn has no 'samplr'; did you mean 'sampler'",
+            ['train', MINI, '--cfg-options', 'model.train_cfg.rcnn.samplr.num=1'],
+        ),
+        (
+            'param_scheduler is a list of 2.*index below that',
+            ['train', MINI, '--cfg-options', 'param_scheduler.2.end=1'],
+        ),
+        ('expected a checkpoint file at absent.pth', ['test', MINI, 'absent.pth']),
+        ('cut.pth is damaged', ['test', MINI, 'cut.pth']),
+        ('cut.pth is damaged', ['train', MINI, '--resume', 'cut.pth']),
+        ('expected --out to end in .pkl', ['test', MINI, 'cut.pth', '--out', 'x.json']),
+    ],
+)
+def test_errors_say_what_to_do(message, command, trained, workspace):
+    (workspace / 'cut.pth').write_bytes(trained.read_bytes()[:100_000])
+    done = call(sys.executable, '-m', 'mmvig', *command, cwd=workspace, check=False)
+    assert done.returncode == 2
+    assert re.search(message, done.stderr), done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ('message', 'option'),
+    [
+        ('expected arch to be one of nano, tiny, small, base or a dict', 'model.backbone.arch=big'),
+        ("unexpected keyword argument 'depth'", 'model.backbone.depth=50'),
+    ],
+)
+def test_errors_of_the_backbone_reach_the_user(message, option, workspace):
+    done = tool('train', MINI, '--cfg-options', option, cwd=workspace, check=False)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+def test_a_misspelt_section_is_named(workspace):
+    config = workspace / 'typo.py'
+    config.write_text(f'_base_ = {str(MINI)!r}\noptim_wraper = dict(clip_grad=None)\n')
+    done = tool('train', config, cwd=workspace, check=False)
+    assert done.returncode == 2
+    assert "section 'optim_wraper' that nothing reads; did you mean 'optim_wrapper'" in done.stderr
+
+
+def test_unknown_command_lists_the_known_ones(tmp_path):
+    done = call(sys.executable, '-m', 'mmvig', 'trian', cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert 'train' in done.stderr
+    assert 'usage: mmvig train' in call(
+        sys.executable, '-m', 'mmvig', 'train', '--help', cwd=tmp_path
+    ).stdout
