@@ -4,7 +4,9 @@ Dimension letters: B batch, T tokens, H heads, K key width, V value width per he
 """
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
+import torch
 from torch import Tensor
 
 
@@ -20,8 +22,18 @@ def _chunked() -> Callable:
     return bi_gla_chunked
 
 
+def _triton() -> Callable:
+    from .triton_op import bi_gla_triton
+
+    return bi_gla_triton
+
+
 # Loaded on first use, so that a machine needs only what its backend needs.
-BACKENDS: dict[str, Callable[[], Callable]] = {'reference': _reference, 'chunked': _chunked}
+BACKENDS: dict[str, Callable[[], Callable]] = {
+    'reference': _reference,
+    'chunked': _chunked,
+    'triton': _triton,
+}
 
 
 def bi_gla(
@@ -70,13 +82,25 @@ def bi_gla(
     if not gates:
         raise ValueError('bi_gla: expected at least one of g_fwd and g_bwd, both are None')
     if backend == 'auto':
-        backend = 'chunked'
+        backend = _choose(q_BTHK, v_BTHV)
     if backend not in BACKENDS:
         names = ', '.join(['auto', *BACKENDS])
         raise ValueError(f'bi_gla: expected backend to be one of {names}; got {backend!r}')
     if scale is None:
         scale = q_BTHK.shape[-1] ** -0.5
     return BACKENDS[backend]()(q_BTHK, k_BTHK, v_BTHV, g_fwd_BTHK, g_bwd_BTHK, float(scale))
+
+
+def _choose(q: Tensor, v: Tensor) -> str:
+    """Triton for what it supports on a GPU, the chunk form for everything else."""
+    supported = (
+        q.device.type == 'cuda'
+        and find_spec('triton') is not None
+        and q.dtype != torch.float64
+        and v.dtype != torch.float64
+        and max(q.shape[-1], v.shape[-1]) <= 256
+    )
+    return 'triton' if supported else 'chunked'
 
 
 def _check(given: dict[str, Tensor]) -> None:

@@ -1,9 +1,9 @@
 """Bidirectional gated linear attention in chunk form, in plain torch: the CPU path, any device.
 
-Equations (4) to (10) of README.md. Inside a chunk both directions fill one score matrix, the
+Equations (4) to (11) of README.md. Inside a chunk both directions fill one score matrix, the
 forward one below and the backward one above its diagonal, so one product with v serves both;
-between chunks their states are scanned. Chunks are worked on in segments that fit the cache. Only inputs are kept
-for the backward pass, which is written out by hand.
+between chunks their states are scanned. Chunks are worked on in segments that fit the cache. Only
+inputs are kept for the backward pass, which is written out by hand.
 
 Letters: B batch, T tokens, H heads, K key width, V value width; N chunks of C tokens, M chunks of a
 segment with images and heads, J directions × K (the directions side by side).

@@ -37,7 +37,10 @@ def rank(module: str) -> int | None:
 
 
 def sources() -> list[Path]:
-    return [*ROOT.glob('kernels/*.py'), *(p for p in ROOT.glob('mmvig/**/*.py') if p.parent.name != 'kernels')]
+    return [
+        *ROOT.glob('kernels/*.py'),
+        *(p for p in ROOT.glob('mmvig/**/*.py') if p.parent.name != 'kernels'),
+    ]
 
 
 @pytest.mark.parametrize('path', sources(), ids=lambda p: str(p.relative_to(ROOT)))

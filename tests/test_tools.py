@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import mmvig.__main__
+
 ROOT = Path(__file__).resolve().parents[1]
 MINI = ROOT / 'configs/det/vig_maskrcnn_mini.py'
 FEW = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=10', 'train_dataloader.dataset.indices=8')
@@ -51,7 +53,8 @@ def workspace(tmp_path_factory) -> Path:
 def trained(workspace) -> Path:
     """The checkpoint of a training of two iterations."""
     call(
-        sys.executable, '-m', 'mmvig', 'train', MINI, '--work-dir', 'trained', '--cfg-options', *FEW,
+        sys.executable, '-m', 'mmvig', 'train', MINI, '--work-dir', 'trained',
+        '--cfg-options', *FEW,
         cwd=workspace,
     )  # fmt: skip
     return workspace / 'trained/epoch_1.pth'
@@ -104,7 +107,7 @@ def test_training_on_photos_learns_and_resumes(coco_photos, tmp_path):
 def test_two_processes_end_with_equal_weights(workspace):
     config = workspace / 'two.py'
     config.write_text(
-        f"_base_ = {str(MINI)!r}\n"
+        f'_base_ = {str(MINI)!r}\n'
         "custom_imports = dict(imports=['tests.probe'])\n"
         "custom_hooks = [dict(type='DumpWeights')]\n"
     )
@@ -121,6 +124,23 @@ def test_two_processes_end_with_equal_weights(workspace):
         cwd=workspace, PYTHONPATH=str(ROOT), PORT='29512', OMP_NUM_THREADS='1',
     )  # fmt: skip
     assert list((workspace / 'two-tested').glob('*/*.json'))
+
+
+@pytest.fixture
+def in_process(workspace, monkeypatch, capsys):
+    """Run a command that must end with status 2; returns its one line of error."""
+
+    def run(*command) -> str:
+        monkeypatch.chdir(workspace)
+        monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
+        monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, command)])
+        with pytest.raises(SystemExit) as ended:
+            mmvig.__main__.main()
+        assert ended.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -149,12 +169,9 @@ def test_two_processes_end_with_equal_weights(workspace):
         ('expected --out to end in .pkl', ['test', MINI, 'cut.pth', '--out', 'x.json']),
     ],
 )
-def test_errors_say_what_to_do(message, command, trained, workspace):
+def test_errors_say_what_to_do(message, command, trained, workspace, in_process):
     (workspace / 'cut.pth').write_bytes(trained.read_bytes()[:100_000])
-    done = call(sys.executable, '-m', 'mmvig', *command, cwd=workspace, check=False)
-    assert done.returncode == 2
-    assert re.search(message, done.stderr), done.stderr
-    assert 'Traceback' not in done.stderr
+    assert re.search(message, in_process(*command))
 
 
 @pytest.mark.parametrize(
@@ -170,18 +187,18 @@ def test_errors_of_the_backbone_reach_the_user(message, option, workspace):
     assert message in done.stderr
 
 
-def test_a_misspelt_section_is_named(workspace):
+def test_a_misspelt_section_is_named(workspace, in_process):
     config = workspace / 'typo.py'
     config.write_text(f'_base_ = {str(MINI)!r}\noptim_wraper = dict(clip_grad=None)\n')
-    done = tool('train', config, cwd=workspace, check=False)
-    assert done.returncode == 2
-    assert "section 'optim_wraper' that nothing reads; did you mean 'optim_wrapper'" in done.stderr
+    expected = "section 'optim_wraper' that nothing reads; did you mean 'optim_wrapper'"
+    assert expected in in_process('train', config)
 
 
 def test_unknown_command_lists_the_known_ones(tmp_path):
     done = call(sys.executable, '-m', 'mmvig', 'trian', cwd=tmp_path, check=False)
     assert done.returncode == 2
     assert 'train' in done.stderr
-    assert 'usage: mmvig train' in call(
-        sys.executable, '-m', 'mmvig', 'train', '--help', cwd=tmp_path
-    ).stdout
+    assert (
+        'usage: mmvig train'
+        in call(sys.executable, '-m', 'mmvig', 'train', '--help', cwd=tmp_path).stdout
+    )

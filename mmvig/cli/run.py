@@ -19,6 +19,7 @@ from mmvig import checkpoint
 # Dicts without a type whose names are checked by what they configure.
 _OPEN_DICTS = ('default_hooks', 'env_cfg', 'dataloader')
 _TOP_LEVEL = {
+    'custom_imports',
     'runner_type',
     'compile',
     'auto_scale_lr',
@@ -90,7 +91,7 @@ def _join_on_cpu(cfg: Config) -> None:
     """Join the processes by gloo: mmengine's own way asks for a GPU per process."""
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
-    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel')
+    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
 
 
 def _check_top_level(cfg: Config) -> None:

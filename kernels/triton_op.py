@@ -1,0 +1,187 @@
+"""The Triton backend: block sizes, launches, and the operator around them."""
+
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import torch
+import triton
+from torch import Tensor
+from triton.runtime.interpreter import InterpretedFunction
+
+from .library import make_op
+from .triton_bwd import bi_gla_kernel_gradients
+from .triton_fwd import bi_gla_kernel_output
+from .triton_state import bi_gla_kernel_scan, bi_gla_kernel_state
+
+SUB_CHUNK = 16  # the smallest tile of the tensor cores; pairs inside are summed without them
+SUB_CHUNKS = 4  # sub-chunks of a chunk: more write fewer states, but walk further to each of them
+SCAN_CHUNKS = 32  # chunks of one tile of the scan
+SCAN_ENTRIES = 64  # state entries of one program of the scan
+INTERPRETED = isinstance(bi_gla_kernel_scan, InterpretedFunction)
+
+
+def blocks(K: int, V: int) -> tuple[int, int]:
+    """Tile widths BK and BV: all of K at once, so that scores are whole, and V in parts.
+
+    By widths only, never by T: nothing is tuned or compiled again when images change size.
+    """
+    BK = max(16, triton.next_power_of_2(K))
+    return BK, min(max(16, triton.next_power_of_2(V)), max(16, 8192 // BK), 64)
+
+
+def warps(kernel: str, BK: int, BV: int, exact: bool) -> int:
+    """Warps of a kernel: the fewest that leave its tiles in registers on sm_80 and sm_90.
+
+    Found by building (tools/check_kernels.py). Exact products take three passes of the tensor cores
+    and hold each operand in two parts.
+    """
+    base = 1 if BK * BV <= 512 else 2 if BK * BV <= 2048 else 4
+    factor = {'state': 4 if exact else 2, 'output': 8 if exact else 4, 'gradients': 4}[kernel]
+    return min(base * factor, 4 if kernel == 'state' and BK <= 32 else 8)
+
+
+class _Call(NamedTuple):
+    """What all launches of one call share."""
+
+    tensors: dict[str, Tensor]
+    constants: dict
+    grid_rows: int
+    sub_chunks: int
+    chunks: int
+    exact: bool
+
+    def warps(self, kernel: str) -> int:
+        return warps(kernel, self.constants['BK'], self.constants['BV'], self.exact)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        B, T, H, _ = self.tensors['q'].shape
+        return dict(T=T, N=self.chunks, B=B, H=H)
+
+    def strides(self, **letters: str) -> dict[str, int]:
+        """Keyword arguments s_<letter><axis> for the named tensors."""
+        found = {}
+        for letter, name in letters.items():
+            x = self.tensors[name]
+            last = {'q': 'k', 'k': 'k', 'x': 'k', 'f': 'k', 'b': 'k'}.get(letter, 'v')
+            found |= {
+                f's_{letter}{axis}': s for axis, s in zip('bth' + last, x.stride(), strict=True)
+            }
+        return found
+
+
+def _call(q, k, v, g_fwd, g_bwd, do=None) -> _Call:
+    B, T, H, K = q.shape
+    V = v.shape[-1]
+    given = g_fwd if g_fwd is not None else g_bwd
+    tensors = dict(q=q, k=k, v=v, g_fwd=given, g_bwd=given)
+    tensors |= {n: g for n, g in (('g_fwd', g_fwd), ('g_bwd', g_bwd)) if g is not None}
+    if do is not None:
+        tensors['do'] = do
+    _check(tensors)
+    exact = torch.float32 in (q.dtype, k.dtype, v.dtype)
+    BK, BV = blocks(K, V)
+    sub_chunks = triton.cdiv(T, SUB_CHUNK)
+    constants = dict(
+        K=K, V=V, NS=SUB_CHUNKS, BC=SUB_CHUNK, BK=BK, BV=BV,
+        HAS_FWD=g_fwd is not None, HAS_BWD=g_bwd is not None,
+        UNIT=all(x.stride(-1) == 1 for x in tensors.values()),
+        # float32 keeps its digits; for 16-bit inputs the ten bits of tf32 are the finer ones.
+        PRECISION='tf32x3' if exact else 'tf32',
+    )  # fmt: skip
+    chunks = triton.cdiv(sub_chunks, SUB_CHUNKS)
+    return _Call(tensors, constants, B * H, sub_chunks, chunks, exact)
+
+
+def _check(tensors: dict[str, Tensor]) -> None:
+    for name, x in tensors.items():
+        if x.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+            raise TypeError(
+                f"bi_gla: backend 'triton' expects float32, bfloat16 or float16, {name} is "
+                f"{x.dtype}; backend 'chunked' computes in float64"
+            )
+        if x.device.type == 'cpu' and not INTERPRETED:
+            raise ValueError(
+                f"bi_gla: backend 'triton' expects tensors on a GPU, {name} is on the CPU; use "
+                "backend 'chunked', or set TRITON_INTERPRET=1 before the start to debug the kernels"
+            )
+        if name in ('q', 'v') and x.shape[-1] > 256:
+            raise ValueError(
+                f"bi_gla: backend 'triton' expects at most 256 channels per head, {name} has "
+                f"{x.shape[-1]}; use backend 'chunked'"
+            )
+
+
+def _states(call: _Call, x: str, y: str, of_keys: bool) -> Tensor:
+    """The states [2, B, H, N, K, V] that enter each chunk: of keys and values, or of gradients."""
+    c, sizes = call.constants, call.sizes
+    shape = (2, sizes['B'], sizes['H'], call.chunks, c['K'])
+    device = call.tensors['q'].device
+    own = torch.empty(*shape, c['V'], dtype=torch.float32, device=device)
+    decay = torch.empty(shape, dtype=torch.float32, device=device)
+    bi_gla_kernel_state[(call.chunks, triton.cdiv(c['V'], c['BV']), call.grid_rows)](
+        p_x=call.tensors[x], p_y=call.tensors[y],
+        p_gf=call.tensors['g_fwd'], p_gb=call.tensors['g_bwd'], p_state=own, p_decay=decay,
+        **call.strides(x=x, y=y, f='g_fwd', b='g_bwd'),
+        **sizes, **c, OF_KEYS=of_keys, num_warps=call.warps('state'),
+    )  # fmt: skip
+    entering = torch.empty_like(own)
+    directions = c['HAS_FWD'] + c['HAS_BWD']
+    bi_gla_kernel_scan[(triton.cdiv(c['K'] * c['V'], SCAN_ENTRIES), directions * call.grid_rows)](
+        p_state=own, p_decay=decay, p_entering=entering, N=call.chunks, rows=call.grid_rows,
+        K=c['K'], V=c['V'], BN=SCAN_CHUNKS, BE=SCAN_ENTRIES,
+        HAS_FWD=c['HAS_FWD'], OF_KEYS=of_keys, num_warps=4,
+    )  # fmt: skip
+    return entering
+
+
+def _on_device(x: Tensor):
+    """Triton launches on the current device, which need not be the tensors'."""
+    return torch.cuda.device(x.device) if x.device.type == 'cuda' else nullcontext()
+
+
+def triton_forward(q, k, v, g_fwd, g_bwd, scale: float) -> Tensor:
+    """Output o [B, T, H, V] in v's dtype, accumulated in float32."""
+    call = _call(q, k, v, g_fwd, g_bwd)
+    c = call.constants
+    out = torch.empty(v.shape, dtype=v.dtype, device=v.device)
+    with _on_device(q):
+        entering = _states(call, 'k', 'v', of_keys=True)
+        bi_gla_kernel_output[(call.sub_chunks, call.grid_rows)](
+            p_q=q, p_k=k, p_v=v, p_gf=call.tensors['g_fwd'], p_gb=call.tensors['g_bwd'],
+            p_entering=entering, p_o=out,
+            **call.strides(q='q', k='k', v='v', f='g_fwd', b='g_bwd'),
+            factor=scale / (c['HAS_FWD'] + c['HAS_BWD']), **call.sizes, **c,
+            num_warps=call.warps('output'),
+        )  # fmt: skip
+    return out
+
+
+def triton_backward(do, q, k, v, g_fwd, g_bwd, scale: float):
+    """Gradients of q, k, v and both gates, in their shapes and dtypes; None for no gate."""
+    call = _call(q, k, v, g_fwd, g_bwd, do)
+    c = call.constants
+    dq, dk, dv, dgf, dgb = (
+        None if x is None else torch.empty(x.shape, dtype=x.dtype, device=x.device)
+        for x in (q, k, v, g_fwd, g_bwd)
+    )
+    with _on_device(q):
+        entering = _states(call, 'k', 'v', of_keys=True)
+        leaving = _states(call, 'q', 'do', of_keys=False)
+        # Both directions in one launch, unless float32 at larger widths would spill.
+        split = call.exact and c['BK'] * c['BV'] > 512 and c['HAS_FWD'] and c['HAS_BWD']
+        passes = (True, False), (False, True)
+        for has_fwd, has_bwd in passes if split else [(c['HAS_FWD'], c['HAS_BWD'])]:
+            bi_gla_kernel_gradients[(call.sub_chunks, call.grid_rows)](
+                p_q=q, p_k=k, p_v=v, p_gf=call.tensors['g_fwd'], p_gb=call.tensors['g_bwd'],
+                p_do=do, p_entering=entering, p_leaving=leaving, p_dq=dq, p_dk=dk, p_dv=dv,
+                p_dgf=dgb if dgf is None else dgf, p_dgb=dgf if dgb is None else dgb,
+                **call.strides(q='q', k='k', v='v', f='g_fwd', b='g_bwd', o='do'), **call.sizes,
+                factor=scale / (c['HAS_FWD'] + c['HAS_BWD']),
+                **c | dict(HAS_FWD=has_fwd, HAS_BWD=has_bwd), ADD=split and has_bwd,
+                num_warps=call.warps('gradients'),
+            )  # fmt: skip
+    return dq, dk, dv, dgf, dgb
+
+
+bi_gla_triton = make_op('bi_gla_triton', triton_forward, triton_backward)

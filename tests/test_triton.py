@@ -1,0 +1,108 @@
+"""The Triton backend in Triton's interpreter: numerics without a GPU.
+
+The suite of the other backends, on shapes that cross the borders of sub-chunks (16), chunks (64)
+and scan tiles. Measured: errors of 0.5 to 2 times those of the token loop in float32.
+"""
+
+import pytest
+import torch
+
+from mmvig.kernels import bi_gla, triton_op
+from mmvig.kernels.reference import bi_gla_reference
+
+from .op_cases import assert_as_exact_as_torch, inputs, run
+
+TRITON = triton_op.bi_gla_triton
+
+
+@pytest.fixture(autouse=True)
+def small_scan_tiles(monkeypatch):
+    """The interpreter scans entry by entry; small tiles also make it cross their borders."""
+    assert triton_op.INTERPRETED
+    monkeypatch.setattr(triton_op, 'SCAN_CHUNKS', 2)
+    monkeypatch.setattr(triton_op, 'SCAN_ENTRIES', 16)
+
+
+@pytest.mark.parametrize('T', [1, 5, 63, 64, 65, 200, 330])
+def test_lengths(T, poisoned):
+    assert_as_exact_as_torch(TRITON, inputs(T, dtype=torch.float32, B=1))
+
+
+@pytest.mark.parametrize('directions', ['fwd', 'bwd'])
+def test_one_direction(directions, poisoned):
+    assert_as_exact_as_torch(TRITON, inputs(150, dtype=torch.float32, B=1), directions)
+
+
+@pytest.mark.parametrize('gate', [-1e-4, -1.0, -30.0, -200.0])
+def test_gates(gate, poisoned):
+    assert_as_exact_as_torch(TRITON, inputs(100, gate, torch.float32, B=1))
+
+
+@pytest.mark.parametrize(('K', 'V'), [(1, 1), (16, 32), (3, 20), (17, 65), (33, 16)])
+def test_widths(K, V, poisoned):
+    """Powers of two and not, V wider than a tile, K too wide for one launch of both directions."""
+    assert_as_exact_as_torch(TRITON, inputs(90, dtype=torch.float32, B=1, H=1, K=K, V=V))
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_low_precision(dtype, poisoned):
+    assert_as_exact_as_torch(TRITON, inputs(130, dtype=dtype, B=1))
+
+
+def test_mixed_dtypes(poisoned):
+    q, k, v, g_fwd, g_bwd = inputs(70, dtype=torch.float32, B=1)
+    args = [q.bfloat16(), k.half(), v.bfloat16(), g_fwd, g_bwd.bfloat16()]
+    found = run(TRITON, args)
+    assert [x.dtype for x in found[1:]] == [x.dtype for x in args]
+    assert_as_exact_as_torch(TRITON, args)
+
+
+def test_strides_and_batch(poisoned):
+    args = inputs(70, dtype=torch.float32, B=2)
+    expected = bi_gla(*args, backend='triton')
+    channel_major = [x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) for x in args]
+    every_other = [x.repeat_interleave(2, dim=1)[:, ::2] for x in args]
+    for strided in (channel_major, every_other):
+        torch.testing.assert_close(bi_gla(*strided, backend='triton'), expected, atol=0, rtol=0)
+    alone = bi_gla(*(x[1:] for x in args), backend='triton')
+    torch.testing.assert_close(alone, expected[1:], atol=0, rtol=0)
+
+
+def test_broadcast_gates(poisoned):
+    q, k, v, *_ = inputs(70, dtype=torch.float32, B=1)
+    decay = torch.tensor([-0.05, -0.7], requires_grad=True)
+    grads = []
+    for backend in ('triton', 'reference'):
+        gate = decay[:, None].expand(q.shape)
+        out = bi_gla(q, k, v, gate, gate, backend=backend)
+        grads.append(torch.autograd.grad(out.square().sum(), decay)[0])
+    torch.testing.assert_close(*grads, rtol=2e-5, atol=0)
+
+
+def test_runs_are_equal_to_the_bit():
+    args = inputs(100, dtype=torch.float32, B=1)
+    torch.testing.assert_close(run(TRITON, args), run(TRITON, args), atol=0, rtol=0)
+
+
+def test_operator_contract():
+    args = [x.requires_grad_() for x in inputs(20, B=1, H=1, K=2, V=3, dtype=torch.float32)]
+    torch.library.opcheck(torch.ops.mmvig.bi_gla_triton, (*args, 0.5))
+
+
+def test_agrees_with_the_chunk_form():
+    args = inputs(140, -0.5, torch.float32, B=1)
+    chunked = bi_gla(*args, backend='chunked')
+    torch.testing.assert_close(bi_gla(*args, backend='triton'), chunked, atol=1e-5, rtol=0)
+    torch.testing.assert_close(bi_gla_reference(*args, 5**-0.5), chunked, atol=1e-5, rtol=0)
+
+
+def test_what_it_cannot_do_is_refused(monkeypatch):
+    args = inputs(5)
+    with pytest.raises(TypeError, match=r"q is torch.float64; backend 'chunked' computes"):
+        bi_gla(*args, backend='triton')
+    args = inputs(2, dtype=torch.float32, K=257)
+    with pytest.raises(ValueError, match='at most 256 channels per head, q has 257'):
+        bi_gla(*args, backend='triton')
+    monkeypatch.setattr(triton_op, 'INTERPRETED', False)
+    with pytest.raises(ValueError, match='expects tensors on a GPU, q is on the CPU'):
+        bi_gla(*inputs(5, dtype=torch.float32), backend='triton')
