@@ -2,15 +2,14 @@
 
     python tools/bench_op.py --backend chunked --csv benchmarks/op_cpu.csv
 
-Rows hold the medians of several runs and where they were taken. Peak memory is that of fresh
-processes, forward and backward, above what inputs and outputs themselves take.
+Rows hold the medians of several runs and where they were taken. Peak memory is the growth of a
+fresh process over one step, inputs included, as a multiple of what inputs and output take.
 """
 
 import argparse
 import csv
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -54,12 +53,19 @@ def milliseconds(args, backend: str, mode: str, runs: int) -> float:
     return statistics.median(found[1:])
 
 
+def status(field: str) -> int:
+    """A field of Linux's /proc/self/status, in bytes."""
+    lines = Path('/proc/self/status').read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])
+
+
 def resident_growth(T: int, H: int, K: int, V: int, backend: str, mode: str) -> int:
     """Bytes by which one step raises this process's peak resident memory, its inputs included."""
     step(inputs(64, H, K, V, 'cpu'), backend, mode)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path('/proc/self/clear_refs').write_text('5')  # the peak starts anew from here
+    before = status('VmRSS')
     step(inputs(T, H, K, V, 'cpu'), backend, mode)
-    return 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return status('VmHWM') - before
 
 
 def measure(backend: str, mode: str, shape: tuple[int, int, int, int], runs: int) -> dict:
