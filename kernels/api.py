@@ -44,6 +44,7 @@ def bi_gla(
     g_bwd_BTHK: Tensor | None,
     *,
     scale: float | None = None,
+    gate_normalizer: float | None = None,
     backend: str = 'auto',
 ) -> Tensor:
     """Bidirectional gated linear attention (arXiv 2405.18425, section 3.2).
@@ -65,6 +66,8 @@ def bi_gla(
             checked: it would cost a pass over memory). Any size down to -inf is exact. They may be
             broadcast views (stride 0): one constant per head is retention.
         scale: factor on the output; K^-1/2 by default.
+        gate_normalizer: if given, `g_fwd` and `g_bwd` are logits x of any sign, and the gates are
+            logsigmoid(x) / gate_normalizer, computed inside: no gates are written or kept.
         backend: 'auto', or one of `BACKENDS` by name, which then runs or raises.
 
     Floating dtypes may be mixed, and strides are free. Sums are taken in at least float32.
@@ -88,7 +91,17 @@ def bi_gla(
         raise ValueError(f'bi_gla: expected backend to be one of {names}; got {backend!r}')
     if scale is None:
         scale = q_BTHK.shape[-1] ** -0.5
-    return BACKENDS[backend]()(q_BTHK, k_BTHK, v_BTHV, g_fwd_BTHK, g_bwd_BTHK, float(scale))
+    if gate_normalizer is not None and not gate_normalizer > 0:
+        raise ValueError(f'bi_gla: expected gate_normalizer above 0 or None, got {gate_normalizer}')
+    return BACKENDS[backend]()(
+        q_BTHK,
+        k_BTHK,
+        v_BTHV,
+        g_fwd_BTHK,
+        g_bwd_BTHK,
+        float(scale),
+        float(gate_normalizer or 0.0),
+    )
 
 
 def _choose(q: Tensor, v: Tensor) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .chunk_decay import sweep_down, sweep_up
@@ -31,6 +32,7 @@ class _Plan(NamedTuple):
     chunk: int
     chunks: int
     per_segment: int
+    gate_normalizer: float
 
     def segments(self) -> Iterator[slice]:
         """Slices of chunk numbers."""
@@ -43,7 +45,7 @@ class _Plan(NamedTuple):
         count = segment.stop - segment.start
         missing = count * self.chunk - x.shape[1]
         if missing:
-            x = torch.nn.functional.pad(x, (0, 0, 0, 0, 0, missing))
+            x = F.pad(x, (0, 0, 0, 0, 0, missing))
         x_BnHCD = x.unflatten(1, (count, self.chunk)).transpose(2, 3)
         return (
             torch.empty(x_BnHCD.shape, dtype=self.dtype, device=x.device)
@@ -60,10 +62,24 @@ class _Plan(NamedTuple):
         out.copy_(y_BtHD[:, : out.shape[1]])
 
     def decays(self, segment: slice) -> list[Tensor]:
-        return [self.load(gate, segment).exp_() for gate, _ in self.gates]
+        """exp of the gates; after the last token decays do not matter, as keys are zeros there."""
+        found = []
+        for gate, _ in self.gates:
+            x = self.load(gate, segment)
+            if self.gate_normalizer:
+                x = F.logsigmoid(x).div_(self.gate_normalizer)
+            found.append(x.exp_())
+        return found
+
+    def store_gate_gradient(self, dg_MCK: Tensor, segment: slice, i: int, out_BTHK: Tensor) -> None:
+        """The gradient of a gate, or of the logits it comes from."""
+        if self.gate_normalizer:
+            slope = self.load(self.gates[i][0], segment).neg_().sigmoid_()
+            dg_MCK.mul_(slope.div_(self.gate_normalizer))
+        self.store(dg_MCK, segment, out_BTHK)
 
 
-def _plan(q, k, v, g_fwd, g_bwd, chunk: int) -> _Plan:
+def _plan(q, k, v, g_fwd, g_bwd, gate_normalizer: float, chunk: int) -> _Plan:
     gates = [(g, half) for g, half in ((g_fwd, FORWARD), (g_bwd, BACKWARD)) if g is not None]
     dtype = torch.float32
     for x in (q, k, v, *(g for g, _ in gates)):
@@ -71,7 +87,7 @@ def _plan(q, k, v, g_fwd, g_bwd, chunk: int) -> _Plan:
     B, T, H, K = q.shape
     chunk = min(chunk, 1 << (T - 1).bit_length())
     per_segment = max(1, SEGMENT_FLOATS // (B * H * chunk * (K + v.shape[-1])))
-    return _Plan(gates, dtype, chunk, -(-T // chunk), per_segment)
+    return _Plan(gates, dtype, chunk, -(-T // chunk), per_segment, gate_normalizer)
 
 
 def _states(plan: _Plan, like_BTHK: Tensor, V: int) -> tuple[Tensor, Tensor]:
@@ -116,9 +132,11 @@ def _scores(plan: _Plan, q_MCK: Tensor, k_MCK: Tensor) -> Tensor:
     return scores_MCC
 
 
-def chunked_forward(q, k, v, g_fwd, g_bwd, scale: float, *, chunk: int = CHUNK) -> Tensor:
+def chunked_forward(
+    q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float = 0.0, *, chunk: int = CHUNK
+) -> Tensor:
     """Output o [B, T, H, V] in v's dtype; accumulates in at least float32."""
-    plan = _plan(q, k, v, g_fwd, g_bwd, chunk)
+    plan = _plan(q, k, v, g_fwd, g_bwd, gate_normalizer, chunk)
     B, T, H, K = q.shape
     V = v.shape[-1]
     state, decay = _states(plan, q, V)
@@ -147,9 +165,11 @@ def chunked_forward(q, k, v, g_fwd, g_bwd, scale: float, *, chunk: int = CHUNK) 
     return out
 
 
-def chunked_backward(do, q, k, v, g_fwd, g_bwd, scale: float, *, chunk: int = CHUNK):
+def chunked_backward(
+    do, q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float = 0.0, *, chunk: int = CHUNK
+):
     """Gradients of q, k, v and both gates, in their shapes and dtypes; None for no gate."""
-    plan = _plan(q, k, v, g_fwd, g_bwd, chunk)
+    plan = _plan(q, k, v, g_fwd, g_bwd, gate_normalizer, chunk)
     scale = scale / len(plan.gates)
     V, K = v.shape[-1], q.shape[-1]
     state, decay = _states(plan, q, V)
@@ -193,7 +213,7 @@ def chunked_backward(do, q, k, v, g_fwd, g_bwd, scale: float, *, chunk: int = CH
             dqi.mul_(a_MCK)
             dk_MCK.add_(dki)
             dq_MCK.add_(dqi)
-            plan.store(torch.addcmul(dg_MCK, dqi, q_MCK), segment, dgates[i])
+            plan.store_gate_gradient(torch.addcmul(dg_MCK, dqi, q_MCK), segment, i, dgates[i])
         plan.store(dq_MCK, segment, dq)
         plan.store(dk_MCK, segment, dk)
         plan.store(dv_MCV, segment, dv)

@@ -10,56 +10,62 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
-_ARGS = 'Tensor q, Tensor k, Tensor v, Tensor? g_fwd, Tensor? g_bwd, float scale'
+_ARGS = (
+    'Tensor q, Tensor k, Tensor v, Tensor? g_fwd, Tensor? g_bwd, '
+    'float scale, float gate_normalizer=0.0'
+)
 
 
 def make_op(name: str, forward: Callable, backward: Callable) -> Callable:
     """Register `mmvig::<name>` and `mmvig::<name>_backward`; returns the differentiable operator.
 
-    `forward(q, k, v, g_fwd, g_bwd, scale)` returns o; `backward(do, …)` the gradients of the first
-    five, None where there is no gate. Both see the dtypes that autocast left them, and run with
-    autocast off: they choose their own precision.
+    `forward(q, k, v, g_fwd, g_bwd, scale, gate_normalizer)` returns o; `backward(do, …)` the
+    gradients of the first five, None where there is no gate. Both see the dtypes that autocast left
+    them, and run with autocast off: they choose their own precision.
     """
 
     @torch.library.custom_op(f'mmvig::{name}', mutates_args=(), schema=f'({_ARGS}) -> Tensor')
-    def op(q, k, v, g_fwd, g_bwd, scale):
+    def op(q, k, v, g_fwd, g_bwd, scale, gate_normalizer=0.0):
         with torch.autocast(q.device.type, enabled=False):
-            return forward(q, k, v, g_fwd, g_bwd, scale)
+            return forward(q, k, v, g_fwd, g_bwd, scale, gate_normalizer)
 
     @torch.library.custom_op(
         f'mmvig::{name}_backward',
         mutates_args=(),
         schema=f'(Tensor do, {_ARGS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)',
     )
-    def op_backward(do, q, k, v, g_fwd, g_bwd, scale):
+    def op_backward(do, q, k, v, g_fwd, g_bwd, scale, gate_normalizer=0.0):
         with torch.autocast(q.device.type, enabled=False):
-            grads = backward(do, q, k, v, g_fwd, g_bwd, scale)
+            grads = backward(do, q, k, v, g_fwd, g_bwd, scale, gate_normalizer)
         return tuple(q.new_empty(0) if grad is None else grad for grad in grads)
 
     @op.register_fake
-    def _(q, k, v, g_fwd, g_bwd, scale):
+    def _(q, k, v, g_fwd, g_bwd, scale, gate_normalizer=0.0):
         return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
     @op_backward.register_fake
-    def _(do, q, k, v, g_fwd, g_bwd, scale):
+    def _(do, q, k, v, g_fwd, g_bwd, scale, gate_normalizer=0.0):
         return tuple(
             q.new_empty(0) if x is None else torch.empty(x.shape, dtype=x.dtype, device=x.device)
             for x in (q, k, v, g_fwd, g_bwd)
         )
 
     def save(ctx, inputs, output):
-        *tensors, ctx.scale = inputs
+        *tensors, ctx.scale, ctx.gate_normalizer = inputs
         ctx.save_for_backward(*tensors)
 
     def differentiate(ctx, do: Tensor):
         q, k, v, g_fwd, g_bwd = ctx.saved_tensors
-        dq, dk, dv, dg_fwd, dg_bwd = op_backward(do, q, k, v, g_fwd, g_bwd, ctx.scale)
+        dq, dk, dv, dg_fwd, dg_bwd = op_backward(
+            do, q, k, v, g_fwd, g_bwd, ctx.scale, ctx.gate_normalizer
+        )
         return (
             dq,
             dk,
             dv,
             None if g_fwd is None else dg_fwd,
             None if g_bwd is None else dg_bwd,
+            None,
             None,
         )
 

@@ -17,6 +17,7 @@ def bi_gla_reference(
     g_fwd_BTHK: Tensor | None,
     g_bwd_BTHK: Tensor | None,
     scale: float,
+    gate_normalizer: float = 0.0,
 ) -> Tensor:
     """See `mmvig.kernels.bi_gla`, which checks the arguments and documents them."""
     given = [x for x in (q_BTHK, k_BTHK, v_BTHV, g_fwd_BTHK, g_bwd_BTHK) if x is not None]
@@ -25,13 +26,21 @@ def bi_gla_reference(
         dtype = torch.promote_types(dtype, x.dtype)
     with torch.autocast(q_BTHK.device.type, enabled=False):
         q, k, v = (x.to(dtype) for x in (q_BTHK, k_BTHK, v_BTHV))
+        g_fwd, g_bwd = (
+            None if g is None else _gates(g.to(dtype), gate_normalizer)
+            for g in (g_fwd_BTHK, g_bwd_BTHK)
+        )
         tokens = range(q.shape[1])
         passes = []
-        if g_fwd_BTHK is not None:
-            passes.append(_one_direction(q, k, v, g_fwd_BTHK.to(dtype), tokens))
-        if g_bwd_BTHK is not None:
-            passes.append(_one_direction(q, k, v, g_bwd_BTHK.to(dtype), reversed(tokens)))
+        if g_fwd is not None:
+            passes.append(_one_direction(q, k, v, g_fwd, tokens))
+        if g_bwd is not None:
+            passes.append(_one_direction(q, k, v, g_bwd, reversed(tokens)))
         return (sum(passes) * (scale / len(passes))).to(v_BTHV.dtype)
+
+
+def _gates(x: Tensor, normalizer: float) -> Tensor:
+    return torch.nn.functional.logsigmoid(x) / normalizer if normalizer else x
 
 
 def _one_direction(q, k, v, g, order) -> Tensor:

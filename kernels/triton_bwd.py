@@ -18,7 +18,7 @@ from .triton_tiles import (
 
 @triton.jit
 def own_gradients(b_q, b_ds, p_k, p_g, t_0, T, s_kt, s_kk, s_gt, s_gk, o_k,
-                  K: tl.constexpr, BC: tl.constexpr, BK: tl.constexpr,
+                  K: tl.constexpr, BC: tl.constexpr, NORM: tl.constexpr, BK: tl.constexpr,
                   REVERSE: tl.constexpr):  # fmt: skip
     """Gradients of q and k from one direction's scores between different tokens of a sub-chunk."""
     o_r = tl.arange(0, BC)
@@ -28,13 +28,21 @@ def own_gradients(b_q, b_ds, p_k, p_g, t_0, T, s_kt, s_kk, s_gt, s_gk, o_k,
     rows = own_rows(t_0, T, BC)
     for i in range(0, rows):
         i_j = i if REVERSE else rows - 1 - i
-        b_e = pair_decay(b_e, p_g, i_j, t_0, T, s_gt, o_k, s_gk, K, BC, REVERSE)
+        b_e = pair_decay(b_e, p_g, i_j, t_0, T, s_gt, o_k, s_gk, K, BC, NORM, REVERSE)
         b_k = load_vector(p_k, t_0 + i_j, T, s_kt, o_k, s_kk, K)
         b_w = tl.sum(tl.where((o_r == i_j)[None, :], b_ds, 0.0), 1)
         b_we = tl.where(o_r == i_j, 0.0, b_w)[:, None] * b_e
         b_dq += b_we * b_k[None, :]
         b_dk += tl.where((o_r == i_j)[:, None], tl.sum(b_we * b_q, 0)[None, :], 0.0)
     return b_dq, b_dk
+
+
+@triton.jit
+def to_logits(b_dg, p_g, o_t, T, s_t, o_k, s_k, K: tl.constexpr, NORM: tl.constexpr):
+    """The gradient of a gate as that of the logits it comes from, if it does."""
+    if NORM != 0.0:
+        b_dg *= tl.sigmoid(-load_rows(p_g, o_t, 0, T, s_t, o_k, s_k, K)) / NORM
+    return b_dg
 
 
 @triton.jit
@@ -65,8 +73,9 @@ def bi_gla_kernel_gradients(
     s_ob: tl.int64, s_ot: tl.int64, s_oh: tl.int64, s_ov: tl.int64,
     factor: tl.float32, T: tl.int64, N: tl.int64, B: tl.int64,
     H: tl.int64, K: tl.constexpr, V: tl.constexpr, NS: tl.constexpr, BC: tl.constexpr,
-    BK: tl.constexpr, BV: tl.constexpr, HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr,
-    UNIT: tl.constexpr, ADD: tl.constexpr, PRECISION: tl.constexpr,
+    NORM: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr,
+    HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr, UNIT: tl.constexpr, ADD: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Gradients of one sub-chunk and head. Grid: (ceil(T / BC), B · H).
 
@@ -100,7 +109,7 @@ def bi_gla_kernel_gradients(
         b_dkf = tl.zeros([BC, BK], dtype=tl.float32)
         b_throughf = tl.zeros([BK], dtype=tl.float32)
         b_scores = own_scores(
-            b_q, p_k, p_gf, b_scores, t_0, T, s_kt, s_kk, s_ft, s_fk, o_k, K, BC, BK, False
+            b_q, p_k, p_gf, b_scores, t_0, T, s_kt, s_kk, s_ft, s_fk, o_k, K, BC, NORM, BK, False
         )
     if HAS_BWD:
         p_gb += i_b * s_bb + i_h * s_bh
@@ -108,7 +117,7 @@ def bi_gla_kernel_gradients(
         b_dkb = tl.zeros([BC, BK], dtype=tl.float32)
         b_throughb = tl.zeros([BK], dtype=tl.float32)
         b_scores = own_scores(
-            b_q, p_k, p_gb, b_scores, t_0, T, s_kt, s_kk, s_bt, s_bk, o_k, K, BC, BK, True
+            b_q, p_k, p_gb, b_scores, t_0, T, s_kt, s_kk, s_bt, s_bk, o_k, K, BC, NORM, BK, True
         )
 
     b_ds = tl.zeros([BC, BC], dtype=tl.float32)
@@ -125,17 +134,17 @@ def bi_gla_kernel_gradients(
             for i_j in range(first, i_s):
                 b_h = pass_sub_chunk(
                     b_h, p_k, s_kt, s_kk, p_v, s_vt, s_vv, p_gf, s_ft, s_fk, i_j * BC, T, o_k,
-                    o_v, K, V, BC, True, False, PRECISION,
+                    o_v, K, V, BC, NORM, True, False, PRECISION,
                 )  # fmt: skip
             b_dh = entering(p_leaving, i_bh, i_n, N, o_k, o_v, K, V)
             for i_d in range(0, last - i_s):
                 b_dh = pass_sub_chunk(
                     b_dh, p_q, s_qt, s_qk, p_do, s_ot, s_ov, p_gf, s_ft, s_fk, (last - i_d) * BC,
-                    T, o_k, o_v, K, V, BC, False, True, PRECISION,
+                    T, o_k, o_v, K, V, BC, NORM, False, True, PRECISION,
                 )  # fmt: skip
             b_dqf += tl.dot(b_do, tl.trans(b_h), input_precision=PRECISION)
             b_dkf += tl.dot(b_v, tl.trans(b_dh), input_precision=PRECISION)
-            b_ke = b_k * border_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, True, False)
+            b_ke = b_k * border_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, NORM, True, False)
             b_dv += tl.dot(b_ke, b_dh, input_precision=PRECISION)
             b_throughf += tl.sum(b_h * b_dh, 1)
         if HAS_BWD:
@@ -143,17 +152,17 @@ def bi_gla_kernel_gradients(
             for i_d in range(0, last - i_s):
                 b_h = pass_sub_chunk(
                     b_h, p_k, s_kt, s_kk, p_v, s_vt, s_vv, p_gb, s_bt, s_bk, (last - i_d) * BC, T,
-                    o_k, o_v, K, V, BC, False, False, PRECISION,
+                    o_k, o_v, K, V, BC, NORM, False, False, PRECISION,
                 )  # fmt: skip
             b_dh = entering(p_leaving, B * H + i_bh, i_n, N, o_k, o_v, K, V)
             for i_j in range(first, i_s):
                 b_dh = pass_sub_chunk(
                     b_dh, p_q, s_qt, s_qk, p_do, s_ot, s_ov, p_gb, s_bt, s_bk, i_j * BC, T, o_k,
-                    o_v, K, V, BC, True, True, PRECISION,
+                    o_v, K, V, BC, NORM, True, True, PRECISION,
                 )  # fmt: skip
             b_dqb += tl.dot(b_do, tl.trans(b_h), input_precision=PRECISION)
             b_dkb += tl.dot(b_v, tl.trans(b_dh), input_precision=PRECISION)
-            b_ke = b_k * border_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, False, False)
+            b_ke = b_k * border_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, NORM, False, False)
             b_dv += tl.dot(b_ke, b_dh, input_precision=PRECISION)
             b_throughb += tl.sum(b_h * b_dh, 1)
         store_rows(p_dv + out_v, b_dv * factor, o_t, T, H * V, o_v, 1, V, ADD)
@@ -163,25 +172,27 @@ def bi_gla_kernel_gradients(
     b_dq = b_own * b_k
     b_dk = b_own * b_q
     if HAS_FWD:
-        b_dqf *= border_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, False, True)
-        b_dkf *= border_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, True, False)
+        b_dqf *= border_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, NORM, False, True)
+        b_dkf *= border_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, NORM, True, False)
         b_dqi, b_dki = own_gradients(
-            b_q, b_ds, p_k, p_gf, t_0, T, s_kt, s_kk, s_ft, s_fk, o_k, K, BC, BK, False
+            b_q, b_ds, p_k, p_gf, t_0, T, s_kt, s_kk, s_ft, s_fk, o_k, K, BC, NORM, BK, False
         )
-        b_throughf *= total_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC)
+        b_throughf *= total_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, NORM)
         b_dg = gate_gradient(b_q * b_dqf, b_k * b_dkf, b_throughf, b_q * b_dqi - b_k * b_dki, False)
-        store_rows(p_dgf + out_k, b_dg * factor, o_t, T, H * K, o_k, 1, K)
+        b_dg = to_logits(b_dg * factor, p_gf, o_t, T, s_ft, o_k, s_fk, K, NORM)
+        store_rows(p_dgf + out_k, b_dg, o_t, T, H * K, o_k, 1, K)
         b_dq += b_dqf + b_dqi
         b_dk += b_dkf + b_dki
     if HAS_BWD:
-        b_dqb *= border_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, True, True)
-        b_dkb *= border_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, False, False)
+        b_dqb *= border_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, NORM, True, True)
+        b_dkb *= border_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, NORM, False, False)
         b_dqi, b_dki = own_gradients(
-            b_q, b_ds, p_k, p_gb, t_0, T, s_kt, s_kk, s_bt, s_bk, o_k, K, BC, BK, True
+            b_q, b_ds, p_k, p_gb, t_0, T, s_kt, s_kk, s_bt, s_bk, o_k, K, BC, NORM, BK, True
         )
-        b_throughb *= total_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC)
+        b_throughb *= total_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, NORM)
         b_dg = gate_gradient(b_q * b_dqb, b_k * b_dkb, b_throughb, b_q * b_dqi - b_k * b_dki, True)
-        store_rows(p_dgb + out_k, b_dg * factor, o_t, T, H * K, o_k, 1, K)
+        b_dg = to_logits(b_dg * factor, p_gb, o_t, T, s_bt, o_k, s_bk, K, NORM)
+        store_rows(p_dgb + out_k, b_dg, o_t, T, H * K, o_k, 1, K)
         b_dq += b_dqb + b_dqi
         b_dk += b_dkb + b_dki
     store_rows(p_dq + out_k, b_dq * factor, o_t, T, H * K, o_k, 1, K, ADD)

@@ -16,14 +16,14 @@ def entering(p_entering, i_row, i_n, N, o_k, o_v, K: tl.constexpr, V: tl.constex
 
 @triton.jit
 def pass_sub_chunk(b_h, p_x, s_xt, s_xk, p_y, s_yt, s_yv, p_g, s_gt, s_gk, t_0, T, o_k, o_v,
-                   K: tl.constexpr, V: tl.constexpr, BC: tl.constexpr, TO_END: tl.constexpr,
-                   OWN: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
+                   K: tl.constexpr, V: tl.constexpr, BC: tl.constexpr, NORM: tl.constexpr,
+                   TO_END: tl.constexpr, OWN: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
     """The state on the far side of a sub-chunk, given the one that enters it."""
     o_t = t_0 + tl.arange(0, BC)
     b_x = load_rows(p_x, o_t, 0, T, s_xt, o_k, s_xk, K)
-    b_x *= border_decay(p_g, t_0, T, s_gt, o_k, s_gk, K, BC, TO_END, OWN)
+    b_x *= border_decay(p_g, t_0, T, s_gt, o_k, s_gk, K, BC, NORM, TO_END, OWN)
     b_y = load_rows(p_y, o_t, 0, T, s_yt, o_v, s_yv, V)
-    b_h *= total_decay(p_g, t_0, T, s_gt, o_k, s_gk, K, BC)[:, None]
+    b_h *= total_decay(p_g, t_0, T, s_gt, o_k, s_gk, K, BC, NORM)[:, None]
     return b_h + tl.dot(tl.trans(b_x), b_y, input_precision=PRECISION)
 
 
@@ -40,8 +40,8 @@ def bi_gla_kernel_output(
     s_bb: tl.int64, s_bt: tl.int64, s_bh: tl.int64, s_bk: tl.int64,
     factor: tl.float32, T: tl.int64, N: tl.int64, B: tl.int64,
     H: tl.int64, K: tl.constexpr, V: tl.constexpr, NS: tl.constexpr, BC: tl.constexpr,
-    BK: tl.constexpr, BV: tl.constexpr, HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr,
-    UNIT: tl.constexpr, PRECISION: tl.constexpr,
+    NORM: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr,
+    HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr, UNIT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """o [B, T, H, V] of one sub-chunk and head (equation 4). Grid: (ceil(T / BC), B · H)."""
     i_s = tl.program_id(0).to(tl.int64)
@@ -63,12 +63,12 @@ def bi_gla_kernel_output(
     if HAS_FWD:
         p_gf += i_b * s_fb + i_h * s_fh
         b_scores = own_scores(
-            b_q, p_k, p_gf, b_scores, t_0, T, s_kt, s_kk, s_ft, s_fk, o_k, K, BC, BK, False
+            b_q, p_k, p_gf, b_scores, t_0, T, s_kt, s_kk, s_ft, s_fk, o_k, K, BC, NORM, BK, False
         )
     if HAS_BWD:
         p_gb += i_b * s_bb + i_h * s_bh
         b_scores = own_scores(
-            b_q, p_k, p_gb, b_scores, t_0, T, s_kt, s_kk, s_bt, s_bk, o_k, K, BC, BK, True
+            b_q, p_k, p_gb, b_scores, t_0, T, s_kt, s_kk, s_bt, s_bk, o_k, K, BC, NORM, BK, True
         )
     last = tl.minimum(i_n * NS + NS, tl.cdiv(T, BC)) - 1
     for i_v in range(0, tl.cdiv(V, BV)):
@@ -80,17 +80,17 @@ def bi_gla_kernel_output(
             for i_j in range(i_n * NS, i_s):
                 b_h = pass_sub_chunk(
                     b_h, p_k, s_kt, s_kk, p_v, s_vt, s_vv, p_gf, s_ft, s_fk, i_j * BC, T, o_k,
-                    o_v, K, V, BC, True, False, PRECISION,
+                    o_v, K, V, BC, NORM, True, False, PRECISION,
                 )  # fmt: skip
-            b_qe = b_q * border_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, False, True)
+            b_qe = b_q * border_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, NORM, False, True)
             b_o += tl.dot(b_qe, b_h, input_precision=PRECISION)
         if HAS_BWD:
             b_h = entering(p_entering, B * H + i_bh, i_n, N, o_k, o_v, K, V)
             for i_d in range(0, last - i_s):
                 b_h = pass_sub_chunk(
                     b_h, p_k, s_kt, s_kk, p_v, s_vt, s_vv, p_gb, s_bt, s_bk, (last - i_d) * BC, T,
-                    o_k, o_v, K, V, BC, False, False, PRECISION,
+                    o_k, o_v, K, V, BC, NORM, False, False, PRECISION,
                 )  # fmt: skip
-            b_qe = b_q * border_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, True, True)
+            b_qe = b_q * border_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, NORM, True, True)
             b_o += tl.dot(b_qe, b_h, input_precision=PRECISION)
         store_rows(p_o, b_o * factor, o_t, T, H * V, o_v, 1, V)

@@ -96,15 +96,17 @@ def recorded() -> Iterator[list[Launch]]:
 def launches_of(shape: Shape, dtype: torch.dtype, directions: str = 'both') -> list[Launch]:
     """All launches of a forward and backward pass as the mixer calls it.
 
-    q, k and v are slices of one projection in `dtype`, the gates slices of another in float32.
+    q, k and v are slices of one projection in `dtype`, the gates' logits of another.
     """
     B, T, H, K, V = shape
     qkv = torch.empty(B, T, H * (2 * K + V), dtype=dtype)
     q, k, v = qkv.split((H * K, H * K, H * V), dim=-1)
     q, k, v = (x.unflatten(-1, (H, -1)) for x in (q, k, v))
-    g_fwd, g_bwd = (x.unflatten(-1, (H, -1)) for x in torch.empty(B, T, 2 * H * K).chunk(2, dim=-1))
+    g_fwd, g_bwd = (
+        x.unflatten(-1, (H, -1)) for x in torch.empty(B, T, 2 * H * K, dtype=dtype).chunk(2, dim=-1)
+    )
     args = (q, k, v, None if directions == 'bwd' else g_fwd, None if directions == 'fwd' else g_bwd)
     with recorded() as launches:
-        triton_op.triton_forward(*args, 1.0)
-        triton_op.triton_backward(torch.empty(v.shape, dtype=dtype), *args, 1.0)
+        triton_op.triton_forward(*args, 1.0, 16.0)
+        triton_op.triton_backward(torch.empty(v.shape, dtype=dtype), *args, 1.0, 16.0)
     return launches

@@ -29,15 +29,25 @@ def blocks(K: int, V: int) -> tuple[int, int]:
     return BK, min(max(16, triton.next_power_of_2(V)), max(16, 8192 // BK), 64)
 
 
-def warps(kernel: str, BK: int, BV: int, exact: bool) -> int:
-    """Warps of a kernel: the fewest that leave its tiles in registers on sm_80 and sm_90.
+# Warps by widest tile, kernel and precision: the fewest of those measured (1, 2, 4, 8) at which
+# neither sm_80 nor sm_90 spills; found by building, tools/check_kernels.py. Exact products take
+# three passes of the tensor cores and hold each operand in two parts.
+WARPS = {
+    (512, 'state'): {'tf32': 1, 'tf32x3': 4},
+    (512, 'output'): {'tf32': 4, 'tf32x3': 4},
+    (512, 'gradients'): {'tf32': 4, 'tf32x3': 4},
+    (2048, 'state'): {'tf32': 2, 'tf32x3': 4},
+    (2048, 'output'): {'tf32': 8, 'tf32x3': 4},
+    (2048, 'gradients'): {'tf32': 8, 'tf32x3': 8},
+}
 
-    Found by building (tools/check_kernels.py). Exact products take three passes of the tensor cores
-    and hold each operand in two parts.
-    """
-    base = 1 if BK * BV <= 512 else 2 if BK * BV <= 2048 else 4
-    factor = {'state': 4 if exact else 2, 'output': 8 if exact else 4, 'gradients': 4}[kernel]
-    return min(base * factor, 4 if kernel == 'state' and BK <= 32 else 8)
+
+def warps(kernel: str, BK: int, BV: int, precision: str) -> int:
+    """Warps of a kernel; 8 for tiles wider than any in the table."""
+    for (widest, name), found in WARPS.items():
+        if name == kernel and widest >= BK * BV:
+            return found[precision]
+    return 8
 
 
 class _Call(NamedTuple):
@@ -48,10 +58,10 @@ class _Call(NamedTuple):
     grid_rows: int
     sub_chunks: int
     chunks: int
-    exact: bool
 
     def warps(self, kernel: str) -> int:
-        return warps(kernel, self.constants['BK'], self.constants['BV'], self.exact)
+        c = self.constants
+        return warps(kernel, c['BK'], c['BV'], c['PRECISION'])
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -70,7 +80,7 @@ class _Call(NamedTuple):
         return found
 
 
-def _call(q, k, v, g_fwd, g_bwd, do=None) -> _Call:
+def _call(q, k, v, g_fwd, g_bwd, gate_normalizer: float, do=None) -> _Call:
     B, T, H, K = q.shape
     V = v.shape[-1]
     given = g_fwd if g_fwd is not None else g_bwd
@@ -83,14 +93,14 @@ def _call(q, k, v, g_fwd, g_bwd, do=None) -> _Call:
     BK, BV = blocks(K, V)
     sub_chunks = triton.cdiv(T, SUB_CHUNK)
     constants = dict(
-        K=K, V=V, NS=SUB_CHUNKS, BC=SUB_CHUNK, BK=BK, BV=BV,
+        K=K, V=V, NS=SUB_CHUNKS, BC=SUB_CHUNK, NORM=gate_normalizer, BK=BK, BV=BV,
         HAS_FWD=g_fwd is not None, HAS_BWD=g_bwd is not None,
         UNIT=all(x.stride(-1) == 1 for x in tensors.values()),
         # float32 keeps its digits; for 16-bit inputs the ten bits of tf32 are the finer ones.
         PRECISION='tf32x3' if exact else 'tf32',
     )  # fmt: skip
     chunks = triton.cdiv(sub_chunks, SUB_CHUNKS)
-    return _Call(tensors, constants, B * H, sub_chunks, chunks, exact)
+    return _Call(tensors, constants, B * H, sub_chunks, chunks)
 
 
 def _check(tensors: dict[str, Tensor]) -> None:
@@ -140,9 +150,9 @@ def _on_device(x: Tensor):
     return torch.cuda.device(x.device) if x.device.type == 'cuda' else nullcontext()
 
 
-def triton_forward(q, k, v, g_fwd, g_bwd, scale: float) -> Tensor:
+def triton_forward(q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float = 0.0) -> Tensor:
     """Output o [B, T, H, V] in v's dtype, accumulated in float32."""
-    call = _call(q, k, v, g_fwd, g_bwd)
+    call = _call(q, k, v, g_fwd, g_bwd, gate_normalizer)
     c = call.constants
     out = torch.empty(v.shape, dtype=v.dtype, device=v.device)
     with _on_device(q):
@@ -157,9 +167,9 @@ def triton_forward(q, k, v, g_fwd, g_bwd, scale: float) -> Tensor:
     return out
 
 
-def triton_backward(do, q, k, v, g_fwd, g_bwd, scale: float):
+def triton_backward(do, q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float = 0.0):
     """Gradients of q, k, v and both gates, in their shapes and dtypes; None for no gate."""
-    call = _call(q, k, v, g_fwd, g_bwd, do)
+    call = _call(q, k, v, g_fwd, g_bwd, gate_normalizer, do)
     c = call.constants
     dq, dk, dv, dgf, dgb = (
         None if x is None else torch.empty(x.shape, dtype=x.dtype, device=x.device)
@@ -169,7 +179,9 @@ def triton_backward(do, q, k, v, g_fwd, g_bwd, scale: float):
         entering = _states(call, 'k', 'v', of_keys=True)
         leaving = _states(call, 'q', 'do', of_keys=False)
         # Both directions in one launch, unless float32 at larger widths would spill.
-        split = call.exact and c['BK'] * c['BV'] > 512 and c['HAS_FWD'] and c['HAS_BWD']
+        split = (
+            c['PRECISION'] == 'tf32x3' and c['BK'] * c['BV'] > 512 and c['HAS_FWD'] and c['HAS_BWD']
+        )
         passes = (True, False), (False, True)
         for has_fwd, has_bwd in passes if split else [(c['HAS_FWD'], c['HAS_BWD'])]:
             bi_gla_kernel_gradients[(call.sub_chunks, call.grid_rows)](

@@ -10,7 +10,7 @@ from .triton_tiles import border_decay, load_rows, total_decay
 def chunk_state(
     p_x, s_xt, s_xk, p_y, s_yt, s_yv, p_g, s_gt, s_gk, p_state, p_decay,
     i_n, T, o_k, o_v, K: tl.constexpr, V: tl.constexpr, NS: tl.constexpr, BC: tl.constexpr,
-    BK: tl.constexpr, BV: tl.constexpr, TO_END: tl.constexpr, OWN: tl.constexpr,
+    NORM: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, TO_END: tl.constexpr, OWN: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Σ_t (decay_t ⊙ x_t)ᵀ y_t over a chunk, decays to its end or start; and the chunk's decay."""
@@ -22,9 +22,9 @@ def chunk_state(
         t_0 = (i_n * NS + i_s) * BC
         o_t = t_0 + tl.arange(0, BC)
         b_x = load_rows(p_x, o_t, 0, T, s_xt, o_k, s_xk, K)
-        b_x *= border_decay(p_g, t_0, T, s_gt, o_k, s_gk, K, BC, TO_END, OWN)
+        b_x *= border_decay(p_g, t_0, T, s_gt, o_k, s_gk, K, BC, NORM, TO_END, OWN)
         b_y = load_rows(p_y, o_t, 0, T, s_yt, o_v, s_yv, V)
-        b_total = total_decay(p_g, t_0, T, s_gt, o_k, s_gk, K, BC)
+        b_total = total_decay(p_g, t_0, T, s_gt, o_k, s_gk, K, BC, NORM)
         if TO_END:
             b_h *= b_total[:, None]
         else:
@@ -48,8 +48,9 @@ def bi_gla_kernel_state(
     s_bb: tl.int64, s_bt: tl.int64, s_bh: tl.int64, s_bk: tl.int64,
     T: tl.int64, N: tl.int64, B: tl.int64,
     H: tl.int64, K: tl.constexpr, V: tl.constexpr, NS: tl.constexpr, BC: tl.constexpr,
-    BK: tl.constexpr, BV: tl.constexpr, HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr,
-    OF_KEYS: tl.constexpr, UNIT: tl.constexpr, PRECISION: tl.constexpr,
+    NORM: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr,
+    HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr, OF_KEYS: tl.constexpr, UNIT: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Own states [2, B, H, N, K, V] and decays [2, B, H, N, K] of every chunk and direction.
 
@@ -70,14 +71,14 @@ def bi_gla_kernel_state(
         chunk_state(
             p_x, s_xt, s_xk, p_y, s_yt, s_yv, p_gf + i_b * s_fb + i_h * s_fh, s_ft, s_fk,
             p_state + i_out * K * V, p_decay + i_out * K, i_n, T, o_k, o_v,
-            K, V, NS, BC, BK, BV, OF_KEYS, not OF_KEYS, PRECISION,
+            K, V, NS, BC, NORM, BK, BV, OF_KEYS, not OF_KEYS, PRECISION,
         )  # fmt: skip
     if HAS_BWD:
         i_out += B * H * N
         chunk_state(
             p_x, s_xt, s_xk, p_y, s_yt, s_yv, p_gb + i_b * s_bb + i_h * s_bh, s_bt, s_bk,
             p_state + i_out * K * V, p_decay + i_out * K, i_n, T, o_k, o_v,
-            K, V, NS, BC, BK, BV, not OF_KEYS, not OF_KEYS, PRECISION,
+            K, V, NS, BC, NORM, BK, BV, not OF_KEYS, not OF_KEYS, PRECISION,
         )  # fmt: skip
 
 

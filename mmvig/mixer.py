@@ -83,10 +83,16 @@ class GatedLinearAttention2d(nn.Module):
         widths = (self.key_channels, self.key_channels, local_BTC.shape[-1])
         q, k, v = (self._split_heads(x) for x in self.qkv(local_BTC).split(widths, dim=-1))
         logits = self.gate_up(self.gate_down(local_BTC))
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        gates_BTC = F.logsigmoid(logits) / self.GATE_NORMALIZER
-        g_fwd, g_bwd = (self._split_heads(g) for g in gates_BTC.chunk(2, dim=-1))
-        return bi_gla(q, k, v, g_fwd, g_bwd, backend=self.backend)
+        forward, backward = (self._split_heads(x) for x in logits.chunk(2, dim=-1))
+        return bi_gla(
+            q,
+            k,
+            v,
+            forward,
+            backward,
+            gate_normalizer=self.GATE_NORMALIZER,
+            backend=self.backend,
+        )
 
     def _split_heads(self, x_BTC: Tensor) -> Tensor:
         return x_BTC.unflatten(-1, (self.heads, -1))

@@ -165,11 +165,17 @@ def test_autocast_is_finite_and_near_float32(dtype):
 
 
 def test_compiles_as_one_graph():
-    model = build().eval()
+    """With the default compiler, forward and backward; the graph holds the operator whole."""
+    arch = dict(channels=(32, 64), depths=(1, 1), heads=(1, 2), hidden=(64, 64))
+    model = build(arch=arch, out_indices=(0, 1))
     image = torch.randn(1, 3, 40, 56)
-    with torch.no_grad():
-        found = torch.compile(model, fullgraph=True, backend='aot_eager')(image)
-        torch.testing.assert_close(found, model(image))
+    gradients = []
+    for function in (model, torch.compile(model, fullgraph=True)):
+        maps = function(image)
+        loss = sum(x.square().mean() for x in maps)
+        gradients.append(torch.autograd.grad(loss, list(model.parameters())))
+    torch.testing.assert_close(maps, model(image), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-3)
 
 
 @pytest.mark.parametrize(

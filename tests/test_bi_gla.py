@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from mmvig.kernels import bi_gla
 from mmvig.kernels.api import BACKENDS
@@ -103,6 +104,26 @@ def test_broadcast_gates(backend):
     torch.testing.assert_close(grad, full_grad.sum((0, 1, 3)), atol=1e-11, rtol=1e-12)
 
 
+@pytest.mark.parametrize('directions', ['both', 'fwd', 'bwd'])
+def test_gates_from_logits(directions, poisoned):
+    """logsigmoid(x) / 16 inside the operator: the numbers and gradients of doing it outside."""
+    args = inputs(150)
+    args[3:] = [torch.randn_like(x) * 20 for x in args[3:]]
+
+    def outside(q, k, v, x_fwd, x_bwd, scale):
+        gates = [None if x is None else F.logsigmoid(x) / 16 for x in (x_fwd, x_bwd)]
+        return bi_gla_reference(q, k, v, *gates, scale)
+
+    expected = run(outside, args, directions)
+    for backend in EXACT:
+
+        def inside(q, k, v, x_fwd, x_bwd, scale, backend=backend):
+            return bi_gla(q, k, v, x_fwd, x_bwd, gate_normalizer=16, backend=backend)
+
+        for x, y in zip(run(inside, args, directions), expected, strict=True):
+            torch.testing.assert_close(x, y, atol=1e-12, rtol=0)
+
+
 @pytest.mark.parametrize('backend', EXACT)
 def test_reversal_exchanges_the_gates(backend):
     q, k, v, g_fwd, g_bwd = inputs(77)
@@ -186,6 +207,7 @@ def test_bad_arguments_name_what_was_expected():
         (ValueError, 'expected g_bwd of shape', (q, k, v, g, h[..., :1]), {}),
         (ValueError, 'none of them 0', (q[:, :0], k[:, :0], v[:, :0], g[:, :0], None), {}),
         (ValueError, 'both are None', (q, k, v, None, None), {}),
+        (ValueError, 'above 0 or None, got -1', (q, k, v, g, h), {'gate_normalizer': -1}),
         (ValueError, 'one device', (q, k, v.to('meta'), g, h), {}),
         (ValueError, "auto, reference, chunked.*'fast'", (q, k, v, g, h), {'backend': 'fast'}),
     ]

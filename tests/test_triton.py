@@ -4,6 +4,8 @@ The suite of the other backends, on shapes that cross the borders of sub-chunks 
 and scan tiles. Measured: errors of 0.5 to 2 times those of the token loop in float32.
 """
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -55,6 +57,18 @@ def test_mixed_dtypes(poisoned):
     found = run(TRITON, args)
     assert [x.dtype for x in found[1:]] == [x.dtype for x in args]
     assert_as_exact_as_torch(TRITON, args)
+
+
+@pytest.mark.parametrize('directions', ['both', 'bwd'])
+def test_gates_from_logits(directions, poisoned):
+    args = inputs(70, dtype=torch.float32, B=1)
+    args[3:] = [torch.randn_like(x) * 20 for x in args[3:]]
+    truth = run(
+        partial(bi_gla_reference, gate_normalizer=16.0), [x.double() for x in args], directions
+    )
+    found = run(lambda *xs: TRITON(*xs, 16.0), args, directions)
+    for x, y in zip(found, truth, strict=True):
+        torch.testing.assert_close(x.double(), y, atol=3e-6 * y.abs().max().item(), rtol=0)
 
 
 def test_strides_and_batch(poisoned):
