@@ -4,8 +4,10 @@
     python tools/bench_kernel.py --csv benchmarks/kernel.csv --plot    # draws time against T
 
 Every provider's output (and gradients) is checked against the token loop in float64 first; nothing
-is reported of one that fails. Providers are timed in turns within one run. A row replaces an older
-one of the same provider, mode, shape, dtype and device.
+is reported of one that fails. Providers are timed in turns within one run. `of_copy` is the time the
+bytes of a call need at the measured copy bandwidth, over the time it took; `peak_over_io` the peak
+memory, inputs included, over that of inputs and output. A row replaces an older one of the same
+provider, mode, shape, dtype and device.
 """
 
 import argparse
@@ -148,7 +150,7 @@ def measure(names: list[str], shapes: list[Shape], dtype: str, device: str, runs
                 {name: timer(partial(step, p, args, mode)) for name, p in able.items()}
                 for _ in range(runs + 1)
             ][1:]
-            needed = io_bytes(args, mode)
+            needed, held = io_bytes(args, mode), sum(x.nbytes for x in args)
             for name, provider in able.items():
                 times = sorted(r[name] for r in rounds)
                 ms = statistics.median(times)
@@ -160,7 +162,8 @@ def measure(names: list[str], shapes: list[Shape], dtype: str, device: str, runs
                     ms_p80=round(times[int(0.8 * (runs - 1))], 4),
                     gb_s=round(needed / ms / 1e6, 2),
                     of_copy=round(needed / (ms / 1e3) / bandwidth, 4),
-                    peak_over_io=round(peak / needed, 2), runs=runs, **origin(),
+                    peak_over_io=round((held + peak) / io_bytes(args, 'forward'), 2), runs=runs,
+                    **origin(),
                 )  # fmt: skip
 
 
