@@ -17,6 +17,7 @@ SUB_CHUNK = 16  # the smallest tile of the tensor cores; pairs inside are summed
 SUB_CHUNKS = 4  # sub-chunks of a chunk: more write fewer states, but walk further to each of them
 SCAN_CHUNKS = 32  # chunks of one tile of the scan
 SCAN_ENTRIES = 64  # state entries of one program of the scan
+MOST_ROWS = 65535 // 2  # of both directions, along the second axis of a grid
 INTERPRETED = isinstance(bi_gla_kernel_scan, InterpretedFunction)
 
 
@@ -104,6 +105,12 @@ def _call(q, k, v, g_fwd, g_bwd, gate_normalizer: float, do=None) -> _Call:
 
 
 def _check(tensors: dict[str, Tensor]) -> None:
+    B, _, H, _ = tensors['q'].shape
+    if B * H > MOST_ROWS:
+        raise ValueError(
+            f"bi_gla: backend 'triton' expects at most {MOST_ROWS} images × heads, got {B} × {H}; "
+            'split the batch'
+        )
     for name, x in tensors.items():
         if x.dtype not in (torch.float32, torch.bfloat16, torch.float16):
             raise TypeError(

@@ -40,7 +40,7 @@ def test_gates(gate, poisoned):
     assert_as_exact_as_torch(TRITON, inputs(100, gate, torch.float32, B=1))
 
 
-@pytest.mark.parametrize(('K', 'V'), [(1, 1), (16, 32), (3, 20), (17, 65), (33, 16)])
+@pytest.mark.parametrize(('K', 'V'), [(1, 1), (16, 32), (3, 20), (17, 65), (200, 3), (2, 256)])
 def test_widths(K, V, poisoned):
     """Powers of two and not, V wider than a tile, K too wide for one launch of both directions."""
     assert_as_exact_as_torch(TRITON, inputs(90, dtype=torch.float32, B=1, H=1, K=K, V=V))
@@ -117,6 +117,9 @@ def test_what_it_cannot_do_is_refused(monkeypatch):
     args = inputs(2, dtype=torch.float32, K=257)
     with pytest.raises(ValueError, match='at most 256 channels per head, q has 257'):
         bi_gla(*args, backend='triton')
+    many = torch.zeros(1, 1, 40_000, 1)
+    with pytest.raises(ValueError, match='at most 32767 images × heads, got 1 × 40000'):
+        bi_gla(many, many, many, many, None, backend='triton')
     monkeypatch.setattr(triton_op, 'INTERPRETED', False)
     with pytest.raises(ValueError, match='expects tensors on a GPU, q is on the CPU'):
         bi_gla(*inputs(5, dtype=torch.float32), backend='triton')

@@ -3,8 +3,8 @@
     python tools/bench_kernel.py --csv benchmarks/kernel.csv           # all shapes, then lengths
     python tools/bench_kernel.py --csv benchmarks/kernel.csv --plot    # draws time against T
 
-Every provider's output (and gradients) is checked against the token loop in float64 first; nothing
-is reported of one that fails. Providers are timed in turns within one run. `of_copy` is the time the
+Every provider's output (and gradients) is checked against the token loop in float64 first, and none
+that fails is reported. Providers are timed in turns within one run. `of_copy` is the time that the
 bytes of a call need at the measured copy bandwidth, over the time it took; `peak_over_io` the peak
 memory, inputs included, over that of inputs and output. A row replaces an older one of the same
 provider, mode, shape, dtype and device.
