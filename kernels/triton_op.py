@@ -21,33 +21,31 @@ MOST_ROWS = 65535 // 2  # of both directions, along the second axis of a grid
 INTERPRETED = isinstance(bi_gla_kernel_scan, InterpretedFunction)
 
 
-def blocks(K: int, V: int) -> tuple[int, int]:
+def blocks(K: int, V: int, precision: str) -> tuple[int, int]:
     """Tile widths BK and BV: all of K at once, so that scores are whole, and V in parts.
 
-    By widths only, never by T: nothing is tuned or compiled again when images change size.
+    By widths and precision only, never by T: nothing is tuned or compiled again when images change
+    size. Exact products hold more of their operands and get narrower parts.
     """
     BK = max(16, triton.next_power_of_2(K))
-    return BK, min(max(16, triton.next_power_of_2(V)), max(16, 8192 // BK), 64)
+    most = min(64 if precision == 'tf32' else 16 if BK == 16 else 32, max(16, 8192 // BK))
+    return BK, min(max(16, triton.next_power_of_2(V)), most)
 
 
-# Warps by widest tile, kernel and precision: the fewest of those measured (1, 2, 4, 8) at which
-# neither sm_80 nor sm_90 spills; found by building, tools/check_kernels.py. Exact products take
-# three passes of the tensor cores and hold each operand in two parts.
+# Warps of each kernel by precision and BK · BV: of those measured (1, 2, 4, 8) the fewest at which
+# neither sm_80 nor sm_90 spills; found by building, tools/check_kernels.py.
 WARPS = {
-    (512, 'state'): {'tf32': 1, 'tf32x3': 4},
-    (512, 'output'): {'tf32': 4, 'tf32x3': 4},
-    (512, 'gradients'): {'tf32': 4, 'tf32x3': 4},
-    (2048, 'state'): {'tf32': 2, 'tf32x3': 4},
-    (2048, 'output'): {'tf32': 8, 'tf32x3': 4},
-    (2048, 'gradients'): {'tf32': 8, 'tf32x3': 8},
+    ('tf32', 512): {'state': 1, 'output': 4, 'gradients': 4},
+    ('tf32', 2048): {'state': 2, 'output': 8, 'gradients': 8},
+    ('ieee', 256): {'state': 4, 'output': 4, 'gradients': 4},
 }
 
 
 def warps(kernel: str, BK: int, BV: int, precision: str) -> int:
     """Warps of a kernel; 8 for tiles wider than any in the table."""
-    for (widest, name), found in WARPS.items():
-        if name == kernel and widest >= BK * BV:
-            return found[precision]
+    for (same, widest), found in WARPS.items():
+        if precision == same and widest >= BK * BV:
+            return found[kernel]
     return 8
 
 
@@ -90,15 +88,15 @@ def _call(q, k, v, g_fwd, g_bwd, gate_normalizer: float, do=None) -> _Call:
     if do is not None:
         tensors['do'] = do
     _check(tensors)
-    exact = torch.float32 in (q.dtype, k.dtype, v.dtype)
-    BK, BV = blocks(K, V)
+    # For 16-bit inputs the ten bits of tf32 are the finer ones; float32 keeps all of its own.
+    precision = 'ieee' if torch.float32 in (q.dtype, k.dtype, v.dtype) else 'tf32'
+    BK, BV = blocks(K, V, precision)
     sub_chunks = triton.cdiv(T, SUB_CHUNK)
     constants = dict(
         K=K, V=V, NS=SUB_CHUNKS, BC=SUB_CHUNK, NORM=gate_normalizer, BK=BK, BV=BV,
         HAS_FWD=g_fwd is not None, HAS_BWD=g_bwd is not None,
         UNIT=all(x.stride(-1) == 1 for x in tensors.values()),
-        # float32 keeps its digits; for 16-bit inputs the ten bits of tf32 are the finer ones.
-        PRECISION='tf32x3' if exact else 'tf32',
+        PRECISION=precision,
     )  # fmt: skip
     chunks = triton.cdiv(sub_chunks, SUB_CHUNKS)
     return _Call(tensors, constants, B * H, sub_chunks, chunks)
@@ -185,10 +183,8 @@ def triton_backward(do, q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: fl
     with _on_device(q):
         entering = _states(call, 'k', 'v', of_keys=True)
         leaving = _states(call, 'q', 'do', of_keys=False)
-        # Both directions in one launch, unless float32 at larger widths would spill.
-        split = (
-            c['PRECISION'] == 'tf32x3' and c['BK'] * c['BV'] > 512 and c['HAS_FWD'] and c['HAS_BWD']
-        )
+        # Both directions in one launch, unless exact products would spill.
+        split = c['PRECISION'] == 'ieee' and c['HAS_FWD'] and c['HAS_BWD']
         passes = (True, False), (False, True)
         for has_fwd, has_bwd in passes if split else [(c['HAS_FWD'], c['HAS_BWD'])]:
             bi_gla_kernel_gradients[(call.sub_chunks, call.grid_rows)](

@@ -18,9 +18,9 @@ def test_every_kernel_builds_without_spills():
     done = python(ROOT / 'tools/check_kernels.py')
     rows = [line.split(' | ') for line in done.stdout.splitlines()[2:]]
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    # (5 launches, 6 in float32 at K=32, where the directions go apart), 3 dtypes, 2 chips. The scan
-    # computes in float32 whatever the inputs are.
-    assert len(rows) == 2 * (3 * 6 + 2 * 6 + 7)
+    # 6 launches, 7 in float32, where the directions take the gradients one after the other; two
+    # widths, two chips.
+    assert len(rows) == 2 * 2 * (7 + 6 + 6)
     assert {row[4] for row in rows} == {'80', '90'}
     assert {row[3] for row in rows} == {'float32', 'bfloat16', 'float16'}
 
