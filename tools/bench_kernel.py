@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 import triton
-from bench_providers import BUILDERS, FORWARD_ONLY, OTHER_FUNCTION, Provider
+from bench_providers import BUILDERS, FORWARD_ONLY, OTHER_FUNCTION, SLOW_TO_BUILD, Provider
 
 from mmvig import __version__
 from mmvig.kernels.reference import bi_gla_reference
@@ -216,7 +216,10 @@ def plot(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--providers', nargs='+', choices=BUILDERS, default=list(BUILDERS))
+    parser.add_argument(
+        '--providers', nargs='+', choices=BUILDERS,
+        default=[name for name in BUILDERS if name not in SLOW_TO_BUILD],
+    )  # fmt: skip
     parser.add_argument('--dtype', choices=DTYPES, default=None, help='bfloat16 on a GPU')
     parser.add_argument('--lengths', nargs='*', type=int, help='tokens of one image of 3 heads')
     parser.add_argument('--shapes', nargs='*', choices=SHAPES, help='all by default')

@@ -99,3 +99,4 @@ BUILDERS: dict[str, Callable[[], Provider | None]] = {
 }
 FORWARD_ONLY = ('token-loop', 'chunked-compiled')
 OTHER_FUNCTION = ('sdpa',)  # not checked against the reference
+SLOW_TO_BUILD = ('chunked-compiled',)  # minutes for each length; only when asked for by name
