@@ -150,7 +150,7 @@ def test_builds_by_its_scoped_name_in_every_library(library):
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_autocast_is_finite_and_near_float32(dtype):
-    """Measured on this case: 0.5 % of the largest value in bf16, 0.06 % in fp16."""
+    """Measured over six seeds: 1.3 % of the largest value in bf16, 0.16 % in fp16."""
     model = build()
     image = torch.randn(2, 3, 64, 64)
     exact = model(image)
