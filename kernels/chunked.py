@@ -20,9 +20,7 @@ from .chunk_decay import sweep_down, sweep_up
 from .chunk_scan import exclusive_scan_, padded_count
 
 CHUNK = 32  # scores cost C floats a token, states K·V/C: 16 to 64 measure alike, 32 in between
-SEGMENT_FLOATS = (
-    1 << 18
-)  # floats of one [M, C, K + V] segment: 2^17 to 2^19 measure alike, smaller ones are slower
+SEGMENT_FLOATS = 1 << 18  # of one [M, C, K + V] segment: 2^17 to 2^19 measure alike, less is slower
 FORWARD, BACKWARD = 1, 0  # the half of a pair of blocks that holds the queries (chunk_decay.py)
 
 
