@@ -2,13 +2,16 @@
 VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
 
-.PHONY: env demo test lint
+.PHONY: env demo demo-seg test lint
 
 env:
 	@VENV=$(VENV) tools/make_env.sh
 
 demo: env
 	$(PYTHON_IN_VENV) tools/demo.py
+
+demo-seg: env
+	$(PYTHON_IN_VENV) tools/demo.py seg
 
 lint: env
 	$(VENV)/bin/ruff check .

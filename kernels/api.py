@@ -4,35 +4,38 @@ Dimension letters: B batch, T tokens, H heads, K key width, V value width per he
 """
 
 from collections.abc import Callable
+from importlib import import_module
 from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
-
-def _reference() -> Callable:
-    from .reference import bi_gla_reference
-
-    return bi_gla_reference
+from .library import make_op
 
 
-def _chunked() -> Callable:
-    from .chunked_op import bi_gla_chunked
+def _late(module: str, function: str) -> Callable:
+    """A function whose module is loaded by its first call: a machine needs only what it uses."""
 
-    return bi_gla_chunked
+    def call(*args):
+        return getattr(import_module(module, __package__), function)(*args)
 
-
-def _triton() -> Callable:
-    from .triton_op import bi_gla_triton
-
-    return bi_gla_triton
+    return call
 
 
-# Loaded on first use, so that a machine needs only what its backend needs.
-BACKENDS: dict[str, Callable[[], Callable]] = {
-    'reference': _reference,
-    'chunked': _chunked,
-    'triton': _triton,
+BACKENDS: dict[str, Callable] = {
+    'reference': _late('.reference', 'bi_gla_reference'),
+    # Operators are made at import, so that tracers and counters started before the first call
+    # know them.
+    'chunked': make_op(
+        'bi_gla_chunked',
+        _late('.chunked', 'chunked_forward'),
+        _late('.chunked', 'chunked_backward'),
+    ),
+    'triton': make_op(
+        'bi_gla_triton',
+        _late('.triton_op', 'triton_forward'),
+        _late('.triton_op', 'triton_backward'),
+    ),
 }
 
 
@@ -93,7 +96,7 @@ def bi_gla(
         scale = q_BTHK.shape[-1] ** -0.5
     if gate_normalizer is not None and not gate_normalizer > 0:
         raise ValueError(f'bi_gla: expected gate_normalizer above 0 or None, got {gate_normalizer}')
-    return BACKENDS[backend]()(
+    return BACKENDS[backend](
         q_BTHK,
         k_BTHK,
         v_BTHV,

@@ -1,4 +1,4 @@
-"""The Triton backend: block sizes, launches, and the operator around them."""
+"""The Triton backend: block sizes and launches."""
 
 from contextlib import nullcontext
 from typing import NamedTuple
@@ -8,7 +8,6 @@ import triton
 from torch import Tensor
 from triton.runtime.interpreter import InterpretedFunction
 
-from .library import make_op
 from .triton_bwd import bi_gla_kernel_gradients
 from .triton_fwd import bi_gla_kernel_output
 from .triton_state import bi_gla_kernel_scan, bi_gla_kernel_state
@@ -197,6 +196,3 @@ def triton_backward(do, q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: fl
                 num_warps=call.warps('gradients'),
             )  # fmt: skip
     return dq, dk, dv, dgf, dgb
-
-
-bi_gla_triton = make_op('bi_gla_triton', triton_forward, triton_backward)

@@ -6,6 +6,9 @@ import sys
 COMMANDS = {
     'train': 'train a config, or resume a training',
     'test': 'evaluate a checkpoint',
+    'predict': 'predict images and draw what was found',
+    'list': 'list the configs',
+    'flops': "count a model's parameters and operations",
     'convert': 'convert an official checkpoint',
     'draw-mini': 'draw the mini data set',
 }

@@ -1,7 +1,7 @@
 """Weights of the official ViG release: their key names and ours, and reading them safely."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from urllib.error import URLError
@@ -36,6 +36,8 @@ OFFICIAL_TO_OURS = {
     'classifier.norm': 'head.norm',
     'classifier.head': 'head.fc',
 }
+
+OUTPUT_NORM = re.compile(r'norm\d+\.(weight|bias)')
 
 
 def from_official(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -181,23 +183,9 @@ def load_pretrained(backbone: nn.Module, source: str, prefix: str = '') -> None:
     head = [key for key in weights if key.startswith('head.')]
     weights = {key: value for key, value in weights.items() if key not in head}
     own = backbone.state_dict()
-    missing = [key for key in own if key not in weights]
-    new_norms = [key for key in missing if re.fullmatch(r'norm\d+\.(weight|bias)', key)]
-    unused_norms = [
-        key for key in weights if key not in own and re.fullmatch(r'norm\d+\.(weight|bias)', key)
-    ]
-    problems = {
-        'missing': [key for key in missing if key not in new_norms],
-        'unknown': [key for key in weights if key not in own and key not in unused_norms],
-        'of another shape': [
-            f'{key} (expected {list(own[key].shape)}, got {list(value.shape)})'
-            for key, value in weights.items()
-            if key in own and value.shape != own[key].shape
-        ],
-    }
-    if any(problems.values()):
-        found = '; '.join(f'{name}: {_some(keys)}' for name, keys in problems.items() if keys)
-        raise ValueError(f'{source} does not fit {type(backbone).__name__}: {found}')
+    new_norms = [key for key in own if key not in weights and OUTPUT_NORM.fullmatch(key)]
+    unused_norms = [key for key in weights if key not in own and OUTPUT_NORM.fullmatch(key)]
+    check_fit(backbone, weights, source, except_for={*new_norms, *unused_norms})
     backbone.load_state_dict(
         {key: value for key, value in weights.items() if key not in unused_norms}, strict=False
     )
@@ -208,6 +196,29 @@ def load_pretrained(backbone: nn.Module, source: str, prefix: str = '') -> None:
     ):
         if keys:
             print_log(f'{source}: {what}: {_some(keys)}', logger='current')
+
+
+def check_fit(
+    model: nn.Module, weights: Mapping[str, Tensor], source: str, except_for: Collection[str] = ()
+) -> None:
+    """Compare the keys and shapes of `weights` with the model's, but for those in `except_for`.
+
+    Raises:
+        ValueError: keys are missing, unknown or of another shape; the message names them.
+    """
+    own = {key: value for key, value in model.state_dict().items() if key not in except_for}
+    problems = {
+        'missing': [key for key in own if key not in weights],
+        'unknown': [key for key in weights if key not in own and key not in except_for],
+        'of another shape': [
+            f'{key} (expected {list(own[key].shape)}, got {list(value.shape)})'
+            for key, value in weights.items()
+            if key in own and value.shape != own[key].shape
+        ],
+    }
+    if any(problems.values()):
+        found = '; '.join(f'{name}: {_some(keys)}' for name, keys in problems.items() if keys)
+        raise ValueError(f'{source} does not fit {type(model).__name__}: {found}')
 
 
 def _some(keys: list[str], most: int = 8) -> str:

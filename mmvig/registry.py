@@ -4,9 +4,17 @@ mmengine imports this module when it meets the scope, and `locations` when it lo
 config needs no `custom_imports`.
 """
 
-from mmengine.registry import DATASETS as ROOT_DATASETS
-from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.registry import Registry
+from mmengine import registry as root
 
-MODELS = Registry('model', parent=ROOT_MODELS, scope='mmvig', locations=['mmvig.backbone'])
-DATASETS = Registry('dataset', parent=ROOT_DATASETS, scope='mmvig', locations=['mmvig.datasets'])
+MODELS = root.Registry(
+    'model', parent=root.MODELS, scope='mmvig', locations=['mmvig.backbone', 'mmvig.hosts']
+)
+DATASETS = root.Registry(
+    'dataset', parent=root.DATASETS, scope='mmvig', locations=['mmvig.datasets']
+)
+OPTIM_WRAPPER_CONSTRUCTORS = root.Registry(
+    'optimizer wrapper constructor',
+    parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='mmvig',
+    locations=['mmvig.optim'],
+)

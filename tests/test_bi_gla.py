@@ -12,7 +12,7 @@ from mmvig.kernels.reference import bi_gla_reference
 from .op_cases import GATES, assert_as_exact_as_torch, inputs, run
 
 LENGTHS = (1, 5, 63, 64, 65, 200, 1000)
-CHUNKED = BACKENDS['chunked']()
+CHUNKED = BACKENDS['chunked']
 EXACT = ('reference', 'chunked')  # backends that compute in float64
 
 

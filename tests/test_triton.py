@@ -13,11 +13,12 @@ from triton._C.libtriton import ir
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
 from mmvig.kernels import bi_gla, triton_op
+from mmvig.kernels.api import BACKENDS
 from mmvig.kernels.reference import bi_gla_reference
 
 from .op_cases import assert_as_exact_as_torch, inputs, run
 
-TRITON = triton_op.bi_gla_triton
+TRITON = BACKENDS['triton']
 
 
 def tf32(x: np.ndarray) -> np.ndarray:

@@ -1,9 +1,11 @@
-"""Train Mask R-CNN on the mini data set, evaluate it and draw its predictions.
+"""Train on the mini data set, evaluate and draw: `tools/demo.py [det|seg]`.
 
-Writes to work_dirs/demo: metrics.json, and predictions/ with truth (left) and prediction (right) of
-every validation image, and sheet.png with twelve of them.
+det (the default) trains Mask R-CNN, seg UperNet. Writes to work_dirs/demo or work_dirs/demo-seg:
+metrics.json, predictions/ with truth (left) and prediction (right) of every validation image, and
+sheet.png with twelve of them.
 """
 
+import argparse
 import json
 import shutil
 import subprocess
@@ -14,9 +16,10 @@ from pathlib import Path
 from mmvig.cli.sheet import contact_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = 'configs/det/vig_maskrcnn_mini.py'
-WORK = ROOT / 'work_dirs/demo'
-METRICS = ('coco/bbox_mAP', 'coco/segm_mAP')
+TASKS = {
+    'det': ('configs/det/vig_maskrcnn_mini.py', 'demo', ('coco/bbox_mAP', 'coco/segm_mAP')),
+    'seg': ('configs/seg/vig_upernet_mini.py', 'demo-seg', ('mIoU', 'aAcc')),
+}
 
 
 def tool(name: str, *args: str | Path) -> None:
@@ -24,21 +27,25 @@ def tool(name: str, *args: str | Path) -> None:
 
 
 def main() -> None:
-    shutil.rmtree(WORK, ignore_errors=True)
+    parser = argparse.ArgumentParser(description='Train on the mini data set, evaluate and draw.')
+    parser.add_argument('task', nargs='?', choices=TASKS, default='det')
+    config, name, wanted = TASKS[parser.parse_args().task]
+    work = ROOT / 'work_dirs' / name
+    shutil.rmtree(work, ignore_errors=True)
     start = time.monotonic()
-    tool('train', CONFIG, '--work-dir', WORK)
-    checkpoint = (WORK / 'last_checkpoint').read_text().strip()
-    tool(
-        'test', CONFIG, checkpoint, '--work-dir', WORK / 'test', '--show-dir', WORK / 'predictions'
-    )
+    tool('train', config, '--work-dir', work)
+    checkpoint = (work / 'last_checkpoint').read_text().strip()
+    shown = work / 'predictions'
+    tool('test', config, checkpoint, '--work-dir', work / 'test', '--show-dir', shown)
     seconds = time.monotonic() - start
 
-    (written,) = (WORK / 'test').glob('*/*.json')
+    (written,) = (work / 'test').glob('*/*.json')
     found = json.loads(written.read_text())
-    metrics = {name: found[name] for name in METRICS} | {'seconds': round(seconds, 1)}
-    (WORK / 'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
-    contact_sheet(sorted((WORK / 'predictions').glob('*.jpg'))[:12], WORK / 'sheet.png')
-    sys.stdout.write(f'{WORK.relative_to(ROOT)}/metrics.json: {json.dumps(metrics)}\n')
+    metrics = {key: found[key] for key in wanted} | {'seconds': round(seconds, 1)}
+    (work / 'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
+    pictures = sorted(p for p in shown.rglob('*') if p.suffix in ('.jpg', '.png'))
+    contact_sheet(pictures[:12], work / 'sheet.png')
+    sys.stdout.write(f'{work.relative_to(ROOT)}/metrics.json: {json.dumps(metrics)}\n')
 
 
 if __name__ == '__main__':

@@ -15,6 +15,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from mmvig import checkpoint
+from mmvig.zoo import get_config
 
 # Dicts without a type whose names are checked by what they configure.
 _OPEN_DICTS = ('default_hooks', 'env_cfg', 'dataloader')
@@ -51,7 +52,7 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
 
 def parser(description: str) -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=description)
-    result.add_argument('config', help='path of a config file')
+    result.add_argument('config', help='path of a config file, or name of one of mmvig')
     result.add_argument('--work-dir', help='where logs and checkpoints go')
     result.add_argument(
         '--cfg-options',
@@ -70,12 +71,23 @@ def parser(description: str) -> argparse.ArgumentParser:
     return result
 
 
+def read_config(name: str) -> Config:
+    """The config at a path, or the one of mmvig with that name."""
+    path = Path(name)
+    if not path.is_file():
+        if path.suffix == '.py' or path.is_dir():
+            raise UserError(f'expected a config file at {name}, there is none')
+        try:
+            path = get_config(name)
+        except (ValueError, FileNotFoundError) as error:
+            raise UserError(error) from error
+    return Config.fromfile(path)
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """The config with the command line merged in, and its keys checked."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise UserError(f'expected a config file at {args.config}, there is none')
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     _check_top_level(cfg)
     for key in args.cfg_options:
         _check_option(cfg, key)
@@ -92,6 +104,19 @@ def _join_on_cpu(cfg: Config) -> None:
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
     cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
+    _without_sync(cfg.model)
+
+
+def _without_sync(node) -> None:
+    """Batch norms that join processes exist on GPUs only; on CPUs each process takes its own."""
+    if isinstance(node, dict):
+        if node.get('type') in ('SyncBN', 'MMSyncBN', 'SyncBatchNorm'):
+            node['type'] = 'BN'
+        for value in node.values():
+            _without_sync(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            _without_sync(value)
 
 
 def _check_top_level(cfg: Config) -> None:
@@ -131,7 +156,7 @@ def _check_option(cfg: Config, key: str) -> None:
 
 
 def _close(name: str, known: set[str]) -> str:
-    found = difflib.get_close_matches(name, known, n=1)
+    found = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
     return f'; did you mean {found[0]!r}?' if found else ''
 
 
@@ -176,10 +201,10 @@ def _check_dataset(split: str, dataset: dict) -> None:
             )
 
 
-def check_checkpoint(path: str) -> None:
+def read_checkpoint(path: str) -> dict:
     """A checkpoint must be readable without running code from it."""
     try:
-        checkpoint.read(path)
+        return checkpoint.read(path)
     except (FileNotFoundError, ValueError) as error:
         raise UserError(error) from error
 

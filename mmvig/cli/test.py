@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
-from .run import UserError, check_checkpoint, check_data, command, load_config, parser, run
+from .run import UserError, check_data, command, load_config, parser, read_checkpoint, run
 
 
 @command
@@ -14,19 +15,24 @@ def main() -> None:
     options.add_argument('checkpoint', help='path of a checkpoint')
     options.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
     options.add_argument('--show-dir', metavar='DIR', help='draw truth and predictions into DIR')
+    options.add_argument(
+        '--tta', action='store_true', help='average over the sizes and flips of `tta_pipeline`'
+    )
     args = options.parse_args()
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f'expected --out to end in .pkl or .pickle, got {args.out}')
     cfg = load_config(args)
-    check_checkpoint(args.checkpoint)
+    read_checkpoint(args.checkpoint)
     check_data(cfg, 'test')
     cfg.load_from = args.checkpoint
+    if args.tta:
+        missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+        if missing:
+            raise UserError(f'--tta needs {" and ".join(missing)} in the config')
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        cfg.model = dict(**cfg.tta_model, module=cfg.model)
     if args.show_dir:
-        if 'visualization' not in cfg.default_hooks:
-            raise UserError('--show-dir needs default_hooks.visualization in the config')
-        cfg.default_hooks.visualization.update(
-            draw=True, test_out_dir=str(Path(args.show_dir).resolve())
-        )
+        _show(cfg, str(Path(args.show_dir).resolve()))
 
     def action(runner: Runner) -> None:
         if args.out:
@@ -34,6 +40,18 @@ def main() -> None:
         runner.test()
 
     run(cfg, action)
+
+
+def _show(cfg: Config, folder: str) -> None:
+    """Turn on the host's drawing: truth on the left, prediction on the right."""
+    if 'visualization' not in cfg.default_hooks:
+        raise UserError('--show-dir needs default_hooks.visualization in the config')
+    hook = cfg.default_hooks.visualization
+    if cfg.get('default_scope') == 'mmdet':
+        hook.update(draw=True, test_out_dir=folder)
+    else:  # these hooks draw through the visualizer, into its own folder
+        hook.update({'enable' if cfg.get('default_scope') == 'mmpretrain' else 'draw': True})
+        cfg.visualizer.save_dir = folder
 
 
 def _dump(runner: Runner, path: str) -> DumpResults:

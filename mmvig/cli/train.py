@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import torch
 from mmengine.runner import find_latest_checkpoint
 
-from .run import UserError, check_checkpoint, check_data, command, load_config, parser, run
+from .run import UserError, check_data, command, load_config, parser, read_checkpoint, run
 
 
 @command
@@ -17,7 +18,13 @@ def main() -> None:
         metavar='CHECKPOINT',
         help='go on from a checkpoint; without a name, from the newest in the work dir',
     )
-    options.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    options.add_argument(
+        '--amp',
+        nargs='?',
+        const='float16',
+        choices=['float16', 'bfloat16'],
+        help='train with automatic mixed precision, float16 unless said otherwise',
+    )
     options.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate by the batch size'
     )
@@ -25,8 +32,11 @@ def main() -> None:
     cfg = load_config(args)
     check_data(cfg, 'train', 'val')
     if args.amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        if not torch.cuda.is_available():
+            raise UserError('--amp needs a GPU: mmengine has no mixed precision on CPUs')
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=args.amp)
+        if args.amp == 'float16':  # bfloat16 has the range of float32
+            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.auto_scale_lr:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
@@ -38,5 +48,5 @@ def main() -> None:
     if cfg.get('resume') and start is None and Path(cfg.work_dir, 'last_checkpoint').is_file():
         start = find_latest_checkpoint(cfg.work_dir)
     if start is not None:
-        check_checkpoint(start)
+        read_checkpoint(start)
     run(cfg, lambda runner: runner.train())

@@ -4,3 +4,5 @@ from importlib.util import find_spec
 
 if find_spec('mmdet'):
     from . import mini_det  # noqa: F401
+if find_spec('mmseg'):
+    from . import mini_seg  # noqa: F401

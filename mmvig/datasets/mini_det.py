@@ -9,7 +9,7 @@ from .shapes import CLASSES, PALETTE, ensure_mini
 
 @DATASETS.register_module()
 class MiniCocoDataset(CocoDataset):
-    """Drawn shapes in COCO instance layout, drawn into `data_root` on first use.
+    """Drawn shapes in COCO instance layout, drawn into `data_root` when the data are first read.
 
     Args:
         data_root (str): Where the set is, or is to be drawn. Defaults to 'data/mini/'.
@@ -19,5 +19,8 @@ class MiniCocoDataset(CocoDataset):
     METAINFO = {'classes': CLASSES, 'palette': PALETTE}
 
     def __init__(self, data_root: str = 'data/mini/', **kwargs) -> None:
-        ensure_mini(data_root)
         super().__init__(data_root=data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        ensure_mini(self.data_root)
+        return super().load_data_list()

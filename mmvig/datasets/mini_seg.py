@@ -1,0 +1,35 @@
+"""The mini data set for mmseg."""
+
+from mmseg.datasets import BaseSegDataset
+
+from mmvig.registry import DATASETS
+
+from .shapes import CLASSES, PALETTE, ensure_mini
+
+
+@DATASETS.register_module()
+class MiniADEDataset(BaseSegDataset):
+    """Drawn shapes in ADE20K layout, drawn into `data_root` when the data are first read.
+
+    As in ADE20K, label 0 of the files means unlabelled and is ignored; here the ground is label 1.
+
+    Args:
+        data_root (str): Where the set is, or is to be drawn. Defaults to 'data/mini/'.
+        reduce_zero_label (bool): Leave out label 0 and count the classes from it.
+            Defaults to True.
+        **kwargs: See `mmseg.BaseSegDataset`.
+    """
+
+    METAINFO = {
+        'classes': ('ground', *CLASSES),
+        'palette': [[110, 110, 110], *map(list, PALETTE)],
+    }
+
+    def __init__(
+        self, data_root: str = 'data/mini/', reduce_zero_label: bool = True, **kwargs
+    ) -> None:
+        super().__init__(data_root=data_root, reduce_zero_label=reduce_zero_label, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        ensure_mini(self.data_root)
+        return super().load_data_list()
