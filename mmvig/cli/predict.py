@@ -1,8 +1,8 @@
 """Predict images: `python -m mmvig predict CONFIG CHECKPOINT IMAGE… --out DIR`.
 
 The inferencer of the config's own library does the work: boxes and masks (mmdet), label maps
-(mmseg) or classes (mmpretrain). DIR/vis gets the pictures, DIR/preds (mmdet) or DIR/pred (mmseg)
-the predictions, and DIR/sheet.png all pictures on one sheet.
+(mmseg) or classes (mmpretrain). DIR/vis gets the pictures, DIR/preds (mmdet, JSON) or DIR/pred
+(mmseg, label maps) the predictions, and DIR/sheet.png all pictures on one sheet.
 """
 
 import argparse
@@ -103,6 +103,8 @@ def _segment(cfg: Config, args, content: dict, images: list[str], out: Path) -> 
     inferencer = MMSegInferencer(cfg, args.checkpoint, device=args.device, show_progress=False)
     _check_fit(inferencer.model, content, args.checkpoint)
     inferencer(images, batch_size=args.batch_size, out_dir=str(out), opacity=0.5)
+    for i, image in enumerate(images):  # the host numbers them
+        (out / 'pred' / f'{i:08d}_pred.png').replace(out / 'pred' / f'{Path(image).stem}.png')
 
 
 def _classify(cfg: Config, args, content: dict, images: list[str], out: Path) -> None:

@@ -6,3 +6,5 @@ if find_spec('mmdet'):
     from . import mini_det  # noqa: F401
 if find_spec('mmseg'):
     from . import mini_seg  # noqa: F401
+if find_spec('mmpretrain'):
+    from . import mini_cls  # noqa: F401

@@ -1,8 +1,9 @@
-"""Draws the mini data set: shapes on textured grounds, in COCO and ADE20K layout at once.
+"""Draws the mini data set: shapes on textured grounds, in three layouts at once.
 
     ROOT/images/{training,validation}/*.jpg
     ROOT/annotations/instances_{train,val}.json        COCO: exact visible masks as run lengths
     ROOT/annotations/{training,validation}/*.png       ADE20K: 0 unlabelled, 1 ground, 2 … shapes
+    ROOT/crops/{training,validation}/CLASS/*.jpg       ImageNet: each shape with a margin
 
 Five classes, later shapes hide earlier ones, sizes from a sixth to two thirds of the image. A class
 has a form and a range of hues that overlaps its neighbours', so that a small model learns the set
@@ -26,6 +27,7 @@ SIZES = tuple((width, height) for width in (160, 192, 208, 240, 256) for height 
 SPLITS = {'train': ('training', 480, 0), 'val': ('validation', 60, 1_000_000)}
 MIN_REST = 0.5  # share of a shape that later ones must leave to see
 MIN_AREA = 48  # pixels of the smallest annotated instance
+CROP_MARGIN = 8  # pixels around a shape in its crop
 
 
 def ensure_mini(root: str | Path) -> None:
@@ -59,6 +61,8 @@ def _draw_split(root: Path, split: str, folder: str, count: int, seed: int) -> N
     images, annotations = [], []
     for kind in ('images', 'annotations'):
         (root / kind / folder).mkdir(parents=True)
+    for name in CLASSES:
+        (root / 'crops' / folder / name).mkdir(parents=True)
     for index in range(count):
         image, labels, instances = draw(seed + index)
         name = f'{split}_{index:04d}'
@@ -68,6 +72,12 @@ def _draw_split(root: Path, split: str, folder: str, count: int, seed: int) -> N
         images.append({'id': index, 'file_name': f'{name}.jpg', 'width': width, 'height': height})
         for category, mask in instances:
             x, y, w, h = cv2.boundingRect(mask)
+            crop = image[
+                max(y - CROP_MARGIN, 0) : y + h + CROP_MARGIN,
+                max(x - CROP_MARGIN, 0) : x + w + CROP_MARGIN,
+            ]
+            place = root / 'crops' / folder / CLASSES[category]
+            cv2.imwrite(str(place / f'{name}_{len(annotations):04d}.jpg'), crop)
             annotations.append(
                 {
                     'id': len(annotations) + 1,

@@ -1,0 +1,24 @@
+"""The mini data set for mmpretrain."""
+
+from mmpretrain.datasets import CustomDataset
+
+from mmvig.registry import DATASETS
+
+from .shapes import ensure_mini
+
+
+@DATASETS.register_module()
+class MiniCropsDataset(CustomDataset):
+    """Crops of drawn shapes, a folder per class, drawn into `data_root` when first read.
+
+    Args:
+        data_root (str): Where the set is, or is to be drawn. Defaults to 'data/mini/'.
+        **kwargs: See `mmpretrain.CustomDataset`.
+    """
+
+    def __init__(self, data_root: str = 'data/mini/', **kwargs) -> None:
+        super().__init__(data_root=data_root, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        ensure_mini(self.data_root)
+        return super().load_data_list()
