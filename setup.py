@@ -1,4 +1,8 @@
+import shutil
+from pathlib import Path
+
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ONEDL = [
     'onedl-mmengine>=0.10.12',
@@ -18,9 +22,30 @@ OPENMMLAB = [
     'regex',
     'torchvision',
 ]
+ROOT = Path(__file__).resolve().parent
+
+
+class BuildWithConfigs(build_py):
+    """Copies configs and tools to mmvig/.mim, where the MM libraries look in an installed package.
+
+    Only into what is built: in a checkout mim would find every config twice.
+    """
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        inside = Path(self.build_lib, 'mmvig/.mim')
+        shutil.rmtree(inside, ignore_errors=True)
+        ignore = shutil.ignore_patterns('__pycache__')
+        for name in ('configs', 'tools'):
+            shutil.copytree(ROOT / name, inside / name, ignore=ignore)
+        shutil.copy(ROOT / 'model-index.yml', inside)
+
 
 setup(
     packages=find_packages(include=['mmvig', 'mmvig.*']),
+    cmdclass={'build_py': BuildWithConfigs},
     # Both families install the same import names, so neither may be a hard dependency.
     extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'test': ['pytest', 'ruff']},
 )

@@ -45,9 +45,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     def _scale(self, params: list[dict], model: nn.Module) -> None:
         parts = {
-            f'{name}.' if name else '': part
+            f'{name}.': part
             for name, part in model.named_modules()
-            if hasattr(part, 'get_layer_depth')
+            if name and hasattr(part, 'get_layer_depth')
         }
         if not parts:
             raise ValueError(

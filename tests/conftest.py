@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import os
+import sys
 from pathlib import Path
 
 # Triton decides at import whether kernels are interpreted; without a GPU they have to be.
@@ -8,6 +9,8 @@ os.environ.setdefault('TRITON_INTERPRET', '1')
 
 import pytest
 import torch
+
+from .commands import call
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared' / 'data'
@@ -30,6 +33,14 @@ def coco_photos() -> Path:
     if not path.is_dir():
         pytest.skip(f'no photos at {path}')
     return path
+
+
+@pytest.fixture(scope='session')
+def workspace(tmp_path_factory) -> Path:
+    """A folder with the mini data set."""
+    folder = tmp_path_factory.mktemp('workspace')
+    call(sys.executable, '-m', 'mmvig', 'draw-mini', cwd=folder)
+    return folder
 
 
 @pytest.fixture

@@ -1,12 +1,17 @@
 """Every config: it loads, builds, fits together and runs."""
 
 import inspect
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
+from mmpretrain.structures import DataSample
+from mmseg.structures import SegDataSample
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 ENTRIES = sorted(path for path in CONFIGS.glob('*/*.py') if path.parent.name != '_base_')
@@ -20,59 +25,125 @@ def load(path: Path) -> Config:
 
 
 def test_entries_are_found():
-    assert CONFIGS / 'det/vig_maskrcnn.py' in ENTRIES
+    assert {CONFIGS / 'det/vig_maskrcnn.py', CONFIGS / 'seg/vig_upernet.py'} <= set(ENTRIES)
 
 
 @pytest.mark.parametrize('path', ENTRIES, ids=lambda path: f'{path.parent.name}/{path.stem}')
 def test_config(path):
     cfg = load(path)
     assert cfg.filename == str(path)
-    assert path.read_text().startswith('"""'), 'a config says its command, cost and result'
+    header = path.read_text().split('"""')
+    assert header[0] == '', 'a config says its command, cost and result'
+    assert all(word in header[1] for word in ('Command:', 'measured'))
     backbone = dict(cfg.model.backbone)
     cls = MODELS.get(backbone.pop('type'))
     known = set(inspect.signature(cls.__init__).parameters)
     assert set(backbone) <= known, 'something of a base config leaked into the backbone'
 
-    model = MODELS.build(cfg.model).eval()
-    assert list(model.neck.in_channels) == list(model.backbone.out_channels)
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    model.eval()
     image = torch.randint(0, 256, (3, 61, 90), dtype=torch.uint8)
     with torch.no_grad():
-        (result,) = model.test_step({'inputs': [image], 'data_samples': [sample((61, 90))]})
-    scores = result.pred_instances.scores
-    assert torch.isfinite(scores).all()
-    assert result.pred_instances.masks.shape[1:] == (61, 90)
+        CHECKS[cfg.default_scope](model, image)
 
 
-def sample(shape):
-    from mmdet.structures import DetDataSample
-
-    return DetDataSample(
-        metainfo=dict(img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0), img_id=0)
+def check_detector(model, image):
+    assert list(model.neck.in_channels) == list(model.backbone.out_channels)
+    meta = dict(
+        img_shape=image.shape[1:], ori_shape=image.shape[1:], scale_factor=(1.0, 1.0), img_id=0
     )
+    sample = DetDataSample(metainfo=meta)
+    (result,) = model.test_step({'inputs': [image], 'data_samples': [sample]})
+    assert torch.isfinite(result.pred_instances.scores).all()
+    if model.__class__.__name__ != 'RetinaNet':
+        assert result.pred_instances.masks.shape[1:] == image.shape[1:]
 
 
-def test_sizes_differ_only_where_they_should():
-    tiny, small, base = (
-        load(CONFIGS / f'det/vig{size}_maskrcnn.py').to_dict() for size in ('', '-s', '-b')
-    )
+def check_segmentor(model, image):
+    assert list(model.decode_head.in_channels) == list(model.backbone.out_channels)
+    index = model.auxiliary_head.in_index
+    assert model.auxiliary_head.in_channels == model.backbone.out_channels[index]
+    meta = dict(img_shape=image.shape[1:], ori_shape=image.shape[1:])
+    sample = SegDataSample(metainfo=meta)
+    (result,) = model.test_step({'inputs': [image], 'data_samples': [sample]})
+    assert result.pred_sem_seg.data.shape == (1, *image.shape[1:])
+    assert torch.isfinite(result.seg_logits.data).all()
+
+
+def check_classifier(model, image):
+    assert model.head.in_channels == model.backbone.out_channels[-1]
+    (result,) = model.test_step({'inputs': [image], 'data_samples': [DataSample()]})
+    assert result.pred_score.sum() == pytest.approx(1, abs=1e-5)
+
+
+CHECKS = {'mmdet': check_detector, 'mmseg': check_segmentor, 'mmpretrain': check_classifier}
+
+
+@pytest.mark.parametrize(
+    ('stem', 'parts'),
+    [
+        ('det/vig{}_maskrcnn.py', {'backbone', 'neck'}),
+        ('seg/vig{}_upernet.py', {'backbone', 'decode_head', 'auxiliary_head'}),
+    ],
+)
+def test_sizes_differ_only_where_they_should(stem, parts):
+    tiny, small, base = (load(CONFIGS / stem.format(size)).to_dict() for size in ('', '-s', '-b'))
     for other in (small, base):
         differing = {key for key in tiny if tiny[key] != other[key]}
         assert differing == {'model'}
         model, changed = dict(tiny['model']), dict(other['model'])
-        assert {key for key in model if model[key] != changed[key]} <= {'backbone', 'neck'}
+        assert {key for key in model if model[key] != changed[key]} <= parts
 
 
-def test_schedules():
-    one, three = (load(CONFIGS / f'det/vig_maskrcnn{s}.py') for s in ('', '_3x'))
-    assert one.train_cfg.max_epochs == 12
-    assert one.param_scheduler[1].milestones == [8, 11]
-    assert three.train_cfg.max_epochs == 36
-    assert three.param_scheduler[1].milestones == [27, 33]
-    pipeline = [step.type for step in three.train_dataloader.dataset.pipeline]
-    assert 'RandomChoice' in pipeline
-    for cfg in (one, three):
+def test_detection_schedules():
+    for name in ('maskrcnn', 'cascade-maskrcnn', 'retinanet'):
+        cfg = load(CONFIGS / f'det/vig_{name}.py')
+        assert cfg.train_cfg.max_epochs == 12
+        assert cfg.param_scheduler[1].milestones == [8, 11]
         assert cfg.optim_wrapper.optimizer.type == 'AdamW'
         assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 16
+    for name in ('maskrcnn', 'cascade-maskrcnn'):
+        cfg = load(CONFIGS / f'det/vig_{name}_3x.py')
+        assert cfg.train_cfg.max_epochs == 36
+        assert cfg.param_scheduler[1].milestones == [27, 33]
+        assert 'RandomChoice' in [step.type for step in cfg.train_dataloader.dataset.pipeline]
+
+
+def test_segmentation_follows_the_hosts_swin_recipe():
+    """Optimizer, schedule and data of mmseg's own UperNet with Swin-T on ADE20K."""
+    package = Path(find_spec('mmseg').origin).parent
+    name = 'swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py'
+    host = Config.fromfile(package / '.mim/configs/swin' / name)
+    ours = load(CONFIGS / 'seg/vig_upernet.py')
+    assert ours.optim_wrapper.optimizer == host.optim_wrapper.optimizer
+    assert ours.train_dataloader == host.train_dataloader
+    assert ours.val_dataloader == host.val_dataloader
+    assert ours.train_cfg.max_iters == host.train_cfg.max_iters
+    for part in ('decode_head', 'auxiliary_head'):
+        assert ours.model[part] == host.model[part]
+    for step, expected in zip(ours.param_scheduler, host.param_scheduler, strict=True):
+        assert step == expected
+
+
+def test_cityscapes_crops():
+    cfg = load(CONFIGS / 'seg/vig_upernet_cityscapes.py')
+    crops = [s for s in cfg.train_dataloader.dataset.pipeline if s.type == 'RandomCrop']
+    assert [tuple(crop.crop_size) for crop in crops] == [(1024, 1024)]
+    assert tuple(cfg.model.data_preprocessor.size) == (1024, 1024)
+    assert cfg.train_cfg.max_iters == cfg.param_scheduler[1].end == 80000
+
+
+def test_classification_follows_the_official_recipe():
+    """Rates per 512 images, at 1024; drop path; 300 epochs with EMA and clipping."""
+    for size, rate, drop_path in (('', 8e-4, 0.2), ('-s', 5e-4, 0.3), ('-b', 5e-4, 0.6)):
+        cfg = load(CONFIGS / f'cls/vig{size}_imagenet.py')
+        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(rate * 1024 / 512)
+        assert cfg.model.backbone.drop_path_rate == drop_path
+        assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 1024
+        assert cfg.train_cfg.max_epochs == 300
+        assert cfg.optim_wrapper.clip_grad.max_norm == 5.0
+        (ema,) = cfg.custom_hooks
+        assert ema.momentum == 1e-4
 
 
 def test_no_weight_decay_on_norms():

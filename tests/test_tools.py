@@ -1,52 +1,24 @@
 """The command-line tools, run as a user runs them, from a folder that is not the project's."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 import mmvig.__main__
+import mmvig.cli.train
+
+from .commands import call, losses, tool
 
 ROOT = Path(__file__).resolve().parents[1]
 MINI = ROOT / 'configs/det/vig_maskrcnn_mini.py'
+TRAINED = 'trained/epoch_1.pth'
+PREDICT = ('predict', MINI, TRAINED, 'a.jpg', '--out', 'out')
 FEW = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=10', 'train_dataloader.dataset.indices=8')
-
-
-def call(*command, cwd: Path, check: bool = True, **env) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env=os.environ | {'PYTHON': sys.executable} | env,
-    )
-    if check:
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done
-
-
-def tool(name: str, *args, **kwargs) -> subprocess.CompletedProcess:
-    return call(sys.executable, ROOT / f'tools/{name}.py', *args, **kwargs)
-
-
-def losses(work_dir: Path) -> list[float]:
-    """The loss of every logged iteration, over all runs in a work dir."""
-    logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
-    lines = [json.loads(line) for path in logs for line in path.read_text().splitlines()]
-    return [line['loss'] for line in lines if 'loss' in line]
-
-
-@pytest.fixture(scope='session')
-def workspace(tmp_path_factory) -> Path:
-    """A folder with the mini data set."""
-    folder = tmp_path_factory.mktemp('workspace')
-    call(sys.executable, '-m', 'mmvig', 'draw-mini', cwd=folder)
-    return folder
 
 
 @pytest.fixture(scope='session')
@@ -166,6 +138,10 @@ def in_process(workspace, monkeypatch, capsys):
         ('expected a checkpoint file at absent.pth', ['test', MINI, 'absent.pth']),
         ('cut.pth is damaged', ['test', MINI, 'cut.pth']),
         ('cut.pth is damaged', ['train', MINI, '--resume', 'cut.pth']),
+        ('--amp needs a GPU', ['train', MINI, '--amp', 'bfloat16']),
+        ("no config 'vig_maskrcnn_mni'; did you mean", ['train', 'vig_maskrcnn_mni']),
+        ('--tta needs tta_model and tta_pipeline in the config', ['test', MINI, TRAINED, '--tta']),
+        ('expected --batch-size to be at least 1', [*PREDICT, '--batch-size', '0']),
         ('expected --out to end in .pkl', ['test', MINI, 'cut.pth', '--out', 'x.json']),
     ],
 )
@@ -192,6 +168,27 @@ def test_a_misspelt_section_is_named(workspace, in_process):
     config.write_text(f'_base_ = {str(MINI)!r}\noptim_wraper = dict(clip_grad=None)\n')
     expected = "section 'optim_wraper' that nothing reads; did you mean 'optim_wrapper'"
     assert expected in in_process('train', config)
+
+
+def test_amp_is_one_option(monkeypatch, workspace):
+    """What the option makes of the config, where there is a GPU."""
+    for dtype, scale in (('float16', 'dynamic'), ('bfloat16', None)):
+        seen = []
+        monkeypatch.chdir(workspace)
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+        monkeypatch.setattr(mmvig.cli.train, 'run', lambda cfg, action, seen=seen: seen.append(cfg))
+        monkeypatch.setattr(sys, 'argv', ['train', str(MINI), '--amp', dtype])
+        mmvig.cli.train.main()
+        wrapper = seen[0].optim_wrapper
+        assert (wrapper.type, wrapper.dtype) == ('AmpOptimWrapper', dtype)
+        assert wrapper.get('loss_scale') == scale
+
+
+def test_batch_norms_stay_apart_on_cpus():
+    cfg = Config.fromfile(ROOT / 'configs/seg/vig_upernet.py')
+    assert cfg.model.decode_head.norm_cfg.type == 'SyncBN'
+    mmvig.cli.run._without_sync(cfg.model)
+    assert cfg.model.decode_head.norm_cfg.type == cfg.model.auxiliary_head.norm_cfg.type == 'BN'
 
 
 def test_unknown_command_lists_the_known_ones(tmp_path):

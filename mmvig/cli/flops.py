@@ -1,8 +1,9 @@
 """Parameters and operations of a model: `python tools/get_flops.py CONFIG [--shape H W]`.
 
 torch's own counter sees every convolution, matrix product and `bi_gla` that runs; norms,
-activations and sums are not counted, as is the custom. One multiply-add counts as one (MACs). Of a
-detector the heads count with the proposals of random weights.
+activations and sums are not counted, as is the custom. One multiply-add counts as one (MACs). The
+heads of a detector count as mmdet runs them for this: with the proposals of random weights, masks
+for 100 of them (Mask R-CNN) or for all of them in every stage (Cascade Mask R-CNN).
 """
 
 import argparse

@@ -1,16 +1,18 @@
 """Predict images: `python -m mmvig predict CONFIG CHECKPOINT IMAGE… --out DIR`.
 
 The inferencer of the config's own library does the work: boxes and masks (mmdet), label maps
-(mmseg) or classes (mmpretrain). DIR/vis gets the pictures, DIR/preds (mmdet, JSON) or DIR/pred
-(mmseg, label maps) the predictions, and DIR/sheet.png all pictures on one sheet.
+(mmseg) or classes (mmpretrain). DIR/vis gets the pictures, DIR/sheet.png all of them on one sheet,
+and DIR/preds (mmdet, JSON), DIR/pred (mmseg, label maps) or DIR/preds.json (mmpretrain) the rest.
 """
 
 import argparse
+import json
 from collections import Counter
 from pathlib import Path
 
 import cv2
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from mmvig import checkpoint
 
@@ -39,12 +41,14 @@ def main() -> None:
     content = read_checkpoint(args.checkpoint)
     images = find_images(args.images)
     out = Path(args.out)
-    predict = {'mmdet': _detect, 'mmseg': _segment, 'mmpretrain': _classify}.get(cfg.default_scope)
+    scope = cfg.get('default_scope')
+    predict = {'mmdet': _detect, 'mmseg': _segment, 'mmpretrain': _classify}.get(scope)
     if predict is None:
         raise UserError(
-            'expected a config with default_scope mmdet, mmseg or mmpretrain, got '
-            f'{cfg.get("default_scope")!r}'
+            f'expected a config with default_scope mmdet, mmseg or mmpretrain, got {scope!r}'
         )
+    init_default_scope(scope)
+    (out / 'vis').mkdir(parents=True, exist_ok=True)
     predict(cfg, args, content, [str(image) for image in images], out)
     pictures = sorted(p for p in (out / 'vis').iterdir() if p.suffix.lower() in SUFFIXES)
     contact_sheet(pictures, out / 'sheet.png', columns=min(3, len(pictures)))
@@ -112,4 +116,12 @@ def _classify(cfg: Config, args, content: dict, images: list[str], out: Path) ->
 
     inferencer = ImageClassificationInferencer(cfg, args.checkpoint, device=args.device)
     _check_fit(inferencer.model, content, args.checkpoint)
-    inferencer(images, batch_size=args.batch_size, show_dir=str(out / 'vis'))
+    results = inferencer(images, batch_size=args.batch_size, show_dir=str(out / 'vis'))
+    classes = {
+        Path(image).name: {
+            'class': result.get('pred_class', int(result['pred_label'])),
+            'score': float(result['pred_score']),
+        }
+        for image, result in zip(images, results, strict=True)
+    }
+    (out / 'preds.json').write_text(json.dumps(classes, indent=2) + '\n')

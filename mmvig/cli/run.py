@@ -18,7 +18,7 @@ from mmvig import checkpoint
 from mmvig.zoo import get_config
 
 # Dicts without a type whose names are checked by what they configure.
-_OPEN_DICTS = ('default_hooks', 'env_cfg', 'dataloader')
+_OPEN_DICTS = ('default_hooks', 'env_cfg', 'dataloader', 'log_processor')
 _TOP_LEVEL = {
     'custom_imports',
     'runner_type',

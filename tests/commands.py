@@ -1,0 +1,33 @@
+"""Running the project's commands as a user does, and reading what they logged."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def call(*command, cwd: Path, check: bool = True, **env) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=os.environ | {'PYTHON': sys.executable} | env,
+    )
+    if check:
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done
+
+
+def tool(name: str, *args, **kwargs) -> subprocess.CompletedProcess:
+    return call(sys.executable, ROOT / f'tools/{name}.py', *args, **kwargs)
+
+
+def losses(work_dir: Path) -> list[float]:
+    """The loss of every logged iteration, over all runs in a work dir."""
+    logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
+    lines = [json.loads(line) for path in logs for line in path.read_text().splitlines()]
+    return [line['loss'] for line in lines if 'loss' in line]

@@ -1,0 +1,134 @@
+"""One line in anybody's config: stock models of the MM libraries train on our backbone."""
+
+from copy import deepcopy
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import InstanceData, PixelData
+
+SIZE = 96
+CHANNELS = [96, 192, 384, 768]
+VIG = dict(_delete_=True, type='mmvig.MultiScaleViG', arch='tiny')
+
+
+def stock(host: str, name: str, **model: dict) -> Config:
+    """A config as the installed host ships it, with `model` merged in as an inheriting one does."""
+    package = Path(find_spec(host).origin).parent
+    cfg = Config.fromfile(package / '.mim/configs' / name)
+    cfg.merge_from_dict({'model': ConfigDict(deepcopy(model))})  # a merge takes `_delete_` out
+    init_default_scope(cfg.get('default_scope', host))
+    return cfg
+
+
+def step(cfg: Config, batch: dict) -> None:
+    """One training step of the config's model by its own optimizer settings, on the CPU."""
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    model.init_weights()
+    model.train()
+    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    weight = model.backbone.stem[0].conv.weight
+    before = weight.detach().clone()
+    losses = model.train_step(batch, optim_wrapper)
+    assert torch.isfinite(losses['loss'])
+    assert not torch.equal(before, weight), 'the gradient reached the first layer'
+
+
+def image() -> torch.Tensor:
+    return torch.randint(0, 256, (3, SIZE, SIZE), dtype=torch.uint8)
+
+
+def det_batch() -> dict:
+    from mmdet.structures import DetDataSample
+    from mmdet.structures.mask import BitmapMasks
+
+    masks = torch.zeros(2, SIZE, SIZE, dtype=torch.uint8)
+    masks[0, 10:60, 10:50] = masks[1, 30:90, 20:80] = 1
+    sample = DetDataSample(
+        metainfo=dict(
+            img_shape=(SIZE, SIZE), ori_shape=(SIZE, SIZE), scale_factor=(1.0, 1.0), img_id=0
+        ),
+        gt_instances=InstanceData(
+            bboxes=torch.tensor([[10.0, 10, 50, 60], [20, 30, 80, 90]]),
+            labels=torch.tensor([3, 7]),
+            masks=BitmapMasks(masks.numpy(), SIZE, SIZE),
+        ),
+    )
+    return {'inputs': [image()], 'data_samples': [sample]}
+
+
+def seg_batch() -> dict:
+    from mmseg.structures import SegDataSample
+
+    labels = [torch.randint(0, 150, (1, SIZE, SIZE)) for _ in range(2)]
+    samples = [
+        SegDataSample(gt_sem_seg=PixelData(data=x), metainfo=dict(img_shape=(SIZE, SIZE)))
+        for x in labels
+    ]
+    return {'inputs': [image(), image()], 'data_samples': samples}
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['retinanet/retinanet_r50_fpn_1x_coco.py', 'cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py'],
+    ids=lambda name: name.split('/')[0],
+)
+def test_mmdet(name):
+    step(stock('mmdet', name, backbone=VIG, neck=dict(in_channels=CHANNELS)), det_batch())
+
+
+def test_mmdet_dino():
+    cfg = stock(
+        'mmdet', 'dino/dino-4scale_r50_8xb2-12e_coco.py',
+        backbone=dict(VIG, out_indices=(1, 2, 3)), neck=dict(in_channels=CHANNELS[1:]),
+    )  # fmt: skip
+    cfg.model.num_queries = 100  # 900 are more than the tokens of so small an image
+    step(cfg, det_batch())
+
+
+def test_mmdet_mask2former():
+    """Its pixel decoder takes the backbone's maps without a neck."""
+    cfg = stock(
+        'mmdet', 'mask2former/mask2former_r50_8xb2-lsj-50e_coco.py',
+        backbone=VIG, panoptic_head=dict(in_channels=CHANNELS),
+    )  # fmt: skip
+    cfg.model.data_preprocessor.batch_augments[0].size = (SIZE, SIZE)
+    step(cfg, det_batch())
+
+
+@pytest.mark.parametrize(
+    ('name', 'heads'),
+    [
+        (
+            'fcn/fcn_r50-d8_4xb4-80k_ade20k-512x512.py',
+            dict(decode_head=dict(in_channels=768), auxiliary_head=dict(in_channels=384)),
+        ),
+        (
+            'segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py',
+            dict(decode_head=dict(in_channels=CHANNELS)),
+        ),
+        ('swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py', {}),
+    ],
+    ids=lambda value: value.split('/')[0] if isinstance(value, str) else '',
+)
+def test_mmseg(name, heads):
+    cfg = stock('mmseg', name, backbone=VIG, **heads)
+    cfg.model.pretrained = None
+    cfg.model.data_preprocessor.size = (SIZE, SIZE)
+    step(cfg, seg_batch())
+
+
+def test_mmpretrain():
+    from mmpretrain.structures import DataSample
+
+    cfg = stock(
+        'mmpretrain', 'resnet/resnet50_8xb32_in1k.py',
+        backbone=dict(VIG, out_indices=(3,)), head=dict(in_channels=768),
+    )  # fmt: skip
+    samples = [DataSample().set_gt_label(i) for i in (5, 900)]
+    step(cfg, {'inputs': [image(), image()], 'data_samples': samples})
