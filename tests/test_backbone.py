@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.registry import MODELS as ROOT_MODELS
 
-from mmvig.backbone import MultiScaleViG
+from mmvig.backbones import MultiScaleViG
 from mmvig.checkpoint import from_official, to_official
 
 from . import golden

@@ -9,7 +9,7 @@ from urllib.error import URLError
 import pytest
 import torch
 
-from mmvig.backbone import MultiScaleViG
+from mmvig.backbones import MultiScaleViG
 from mmvig.checkpoint import backbone_weights, from_official, load_pretrained, read, to_official
 
 from . import golden

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Later files may import earlier ones.
 ORDER = ('mmvig.kernels', 'mmvig.registry', 'mmvig.mixer', 'mmvig.block', 'mmvig.checkpoint',
-         'mmvig.backbone', 'mmvig.hosts', 'mmvig.optim', 'mmvig.datasets', 'mmvig.zoo',
+         'mmvig.backbones', 'mmvig.hosts', 'mmvig.optim', 'mmvig.datasets', 'mmvig.zoo',
          'mmvig.cli', 'mmvig.__main__')  # fmt: skip
 
 
