@@ -1,5 +1,6 @@
 """The backbones; importing this package registers them."""
 
 from .multi_scale_vig import MultiScaleViG
+from .plain_vig import PlainViG
 
-__all__ = ['MultiScaleViG']
+__all__ = ['MultiScaleViG', 'PlainViG']
