@@ -41,7 +41,6 @@ class LayerScale(nn.Module):
 
     def __init__(self, channels: int, initial: float) -> None:
         super().__init__()
-        self.initial = initial
         self.weight = nn.Parameter(torch.full((channels,), float(initial)))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,5 +2,6 @@
 
 from .multi_scale_vig import MultiScaleViG
 from .plain_vig import PlainViG
+from .vir import ViR
 
-__all__ = ['MultiScaleViG', 'PlainViG']
+__all__ = ['MultiScaleViG', 'PlainViG', 'ViR']
