@@ -87,7 +87,8 @@ class PlainBackbone(Backbone):
             _resize_matrix(self.pos_embed, n, self.grid) for n in (rows, columns)
         )
         with torch.autocast(self.pos_embed.device.type, enabled=False):
-            return torch.einsum('yj,xi,bjic->byxc', rows_YJ, columns_XI, grid_BYXC)
+            tall_BYIC = torch.einsum('yj,bjic->byic', rows_YJ, grid_BYXC)
+            return torch.einsum('xi,byic->byxc', columns_XI, tall_BYIC)
 
     def to_blocks(self, x_BYXC: Tensor) -> Tensor:
         """What the blocks work on: the map itself, unless a subclass makes it a sequence."""
