@@ -12,21 +12,27 @@ from mmengine.logging import print_log
 from mmengine.runner import checkpoint as host
 from torch import Tensor, nn
 
-# Official module → ours; `{}` stands for an index. Both carry `.weight` and `.bias` alike.
-OFFICIAL_TO_OURS = {
+# Official name → ours; `{}` stands for an index. Modules carry `.weight` and `.bias` alike.
+_MIXER = {
+    'in_proj.0': 'local_conv',
+    'qkv_proj': 'qkv',
+    'gk_proj.0': 'gate_down',
+    'gk_proj.1': 'gate_up',
+    'g_proj': 'inject_gate',
+    'g_norm': 'global_norm',
+    'l_norm': 'local_norm',
+    'o_proj': 'proj',
+}
+MULTI_SCALE = {
     'patch_embed.0': 'stem.0.conv',
     'patch_embed.2': 'stem.0.norm',
     'patch_embed.5': 'stem.2.conv',
     'patch_embed.7': 'stem.2.norm',
     'layers.{}.blocks.{}.norm': 'stages.{}.blocks.{}.norm1',
-    'layers.{}.blocks.{}.op.in_proj.0': 'stages.{}.blocks.{}.mixer.local_conv',
-    'layers.{}.blocks.{}.op.qkv_proj': 'stages.{}.blocks.{}.mixer.qkv',
-    'layers.{}.blocks.{}.op.gk_proj.0': 'stages.{}.blocks.{}.mixer.gate_down',
-    'layers.{}.blocks.{}.op.gk_proj.1': 'stages.{}.blocks.{}.mixer.gate_up',
-    'layers.{}.blocks.{}.op.g_proj': 'stages.{}.blocks.{}.mixer.inject_gate',
-    'layers.{}.blocks.{}.op.g_norm': 'stages.{}.blocks.{}.mixer.global_norm',
-    'layers.{}.blocks.{}.op.l_norm': 'stages.{}.blocks.{}.mixer.local_norm',
-    'layers.{}.blocks.{}.op.o_proj': 'stages.{}.blocks.{}.mixer.proj',
+    **{
+        f'layers.{{}}.blocks.{{}}.op.{official}': f'stages.{{}}.blocks.{{}}.mixer.{ours}'
+        for official, ours in _MIXER.items()
+    },
     'layers.{}.blocks.{}.norm2': 'stages.{}.blocks.{}.norm2',
     'layers.{}.blocks.{}.mlp.fc1': 'stages.{}.blocks.{}.mlp.fc1',
     'layers.{}.blocks.{}.mlp.fc2': 'stages.{}.blocks.{}.mlp.fc2',
@@ -36,22 +42,42 @@ OFFICIAL_TO_OURS = {
     'classifier.norm': 'head.norm',
     'classifier.head': 'head.fc',
 }
+PLAIN = {
+    'pos_embed': 'pos_embed',
+    'patch_embed.proj.0': 'stem.0.conv',
+    'patch_embed.proj.1': 'stem.0.norm',
+    'patch_embed.proj.3': 'stem.2.conv',
+    'patch_embed.proj.4': 'stem.2.norm',
+    'blocks.{}.attn_norm': 'blocks.{}.norm1',
+    **{
+        f'blocks.{{}}.attn.{official}': f'blocks.{{}}.mixer.{ours}'
+        for official, ours in _MIXER.items()
+    },
+    'blocks.{}.mlp_norm': 'blocks.{}.norm2',
+    'blocks.{}.mlp.gate_proj': 'blocks.{}.mlp.fc1',
+    'blocks.{}.mlp.down_proj': 'blocks.{}.mlp.fc2',
+    'norm': 'norm',
+    'head': 'head.fc',
+}
 
-OUTPUT_NORM = re.compile(r'norm\d+\.(weight|bias)')
+OUTPUT_NORM = re.compile(r'norm\d*\.(weight|bias)')
+# The final norm of a plain backbone, `norm`, is in every file; numbered ones are in ours only.
+ADDED_NORM = re.compile(r'norm\d+\.(weight|bias)')
 
 
 def from_official(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Official key names to ours; the classification head comes out under `head.`.
+    """Official key names, of a multi-scale or a plain model, to ours; the head under `head.`.
 
     Raises:
         ValueError: a key is not one of the official release's; the message names it.
     """
-    return _rename(state_dict, OFFICIAL_TO_OURS, 'an official ViG')
+    return _rename(state_dict, _table(state_dict), 'an official ViG')
 
 
 def to_official(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The inverse of `from_official`."""
-    return _rename(state_dict, {ours: key for key, ours in OFFICIAL_TO_OURS.items()}, 'an mmvig')
+    table = {ours: official for official, ours in _table(state_dict).items()}
+    return _rename(state_dict, table, 'an mmvig')
 
 
 def is_official(state_dict: Mapping[str, Tensor]) -> bool:
@@ -59,16 +85,21 @@ def is_official(state_dict: Mapping[str, Tensor]) -> bool:
     return any(key.startswith(('patch_embed.', 'layers.')) for key in state_dict)
 
 
+def _table(state_dict: Mapping[str, Tensor]) -> dict[str, str]:
+    """The blocks of a plain model stand at the top, those of a multi-scale one inside stages."""
+    return PLAIN if any(key.startswith('blocks.') for key in state_dict) else MULTI_SCALE
+
+
 def _rename(state_dict, table: Mapping[str, str], whose: str) -> dict[str, Tensor]:
     patterns = [
-        (re.compile(re.escape(old).replace(r'\{\}', r'(\d+)') + r'\.(weight|bias)'), new)
+        (re.compile(re.escape(old).replace(r'\{\}', r'(\d+)') + r'(\.weight|\.bias)?'), new)
         for old, new in table.items()
     ]
     renamed, unknown = {}, []
     for key, value in state_dict.items():
         for pattern, new in patterns:
             if match := pattern.fullmatch(key):
-                renamed[f'{new}.{{}}'.format(*match.groups())] = value
+                renamed[f'{new}{{}}'.format(*match.groups(''))] = value
                 break
         else:
             unknown.append(key)
@@ -183,7 +214,7 @@ def load_pretrained(backbone: nn.Module, source: str, prefix: str = '') -> None:
     head = [key for key in weights if key.startswith('head.')]
     weights = {key: value for key, value in weights.items() if key not in head}
     own = backbone.state_dict()
-    new_norms = [key for key in own if key not in weights and OUTPUT_NORM.fullmatch(key)]
+    new_norms = [key for key in own if key not in weights and ADDED_NORM.fullmatch(key)]
     unused_norms = [key for key in weights if key not in own and OUTPUT_NORM.fullmatch(key)]
     check_fit(backbone, weights, source, except_for={*new_norms, *unused_norms})
     backbone.load_state_dict(

@@ -11,18 +11,18 @@ from torch import Tensor, nn
 from .kernels import bi_gla
 
 
-class HeadRMSNorm(nn.Module):
-    """Root-mean-square normalisation of each head's channels, in float32 under any autocast."""
+class RMSNorm(nn.Module):
+    """Root-mean-square normalisation over the last axis, in float32 under any autocast."""
 
     def __init__(self, width: int, eps: float = 1e-6) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
         self.eps = eps
 
-    def forward(self, x_BTHV: Tensor) -> Tensor:
-        x = x_BTHV if x_BTHV.dtype == torch.float64 else x_BTHV.float()
-        y = F.rms_norm(x, self.weight.shape, self.weight.to(x.dtype), self.eps)
-        return y.to(x_BTHV.dtype)
+    def forward(self, x: Tensor) -> Tensor:
+        exact = x if x.dtype == torch.float64 else x.float()
+        y = F.rms_norm(exact, self.weight.shape, self.weight.to(exact.dtype), self.eps)
+        return y.to(x.dtype)
 
 
 class GatedLinearAttention2d(nn.Module):
@@ -35,19 +35,26 @@ class GatedLinearAttention2d(nn.Module):
         G = sigmoid(L W_g + b_g)
         out = W_o (G ⊙ RMSNorm_g(bi_gla(q, k, v, g_fwd, g_bwd)) + (1 - G) ⊙ RMSNorm_l(L))
 
-    with both norms per head.
+    with both norms per head. Plain ViG tiny alone (`activation`) takes SiLU of the convolution and
+    of what W_o reads.
 
     Args:
         channels: C; the values have C / heads channels per head and the keys half as many.
         heads: H.
         gate_rank: R, width between W_1 and W_2.
+        activation: SiLU after the convolution and before W_o.
         backend: backend of `bi_gla`.
     """
 
     GATE_NORMALIZER = 16
 
     def __init__(
-        self, channels: int, heads: int, gate_rank: int = 16, backend: str = 'auto'
+        self,
+        channels: int,
+        heads: int,
+        gate_rank: int = 16,
+        activation: bool = False,
+        backend: str = 'auto',
     ) -> None:
         super().__init__()
         if channels % (2 * heads):
@@ -63,20 +70,30 @@ class GatedLinearAttention2d(nn.Module):
         self.gate_down = nn.Linear(channels, gate_rank, bias=False)
         self.gate_up = nn.Linear(gate_rank, 2 * self.key_channels)
         self.inject_gate = nn.Linear(channels, channels)
-        self.global_norm = HeadRMSNorm(channels // heads)
-        self.local_norm = HeadRMSNorm(channels // heads)
+        self.global_norm = RMSNorm(channels // heads)
+        self.local_norm = RMSNorm(channels // heads)
         self.proj = nn.Linear(channels, channels, bias=False)
-        nn.init.xavier_uniform_(self.local_conv.weight, gain=2**-2.5)
+        self.activation = nn.SiLU() if activation else nn.Identity()
+        self._init_xavier(self.local_conv)
+
+    def init_linears(self) -> None:
+        """What the official plain backbone initialises its mixers with, and the others do not."""
+        self._init_xavier(self.qkv, self.gate_down, self.gate_up, self.inject_gate, self.proj)
+
+    @staticmethod
+    def _init_xavier(*layers: nn.Module) -> None:
+        for layer in layers:
+            nn.init.xavier_uniform_(layer.weight, gain=2**-2.5)
 
     def forward(self, x_BYXC: Tensor) -> Tensor:
-        local_BYXC = self.local_conv(x_BYXC.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        local_BTC = local_BYXC.flatten(1, 2)
+        local_BCYX = self.activation(self.local_conv(x_BYXC.permute(0, 3, 1, 2)))
+        local_BTC = local_BCYX.permute(0, 2, 3, 1).flatten(1, 2)
         local = self._split_heads(local_BTC)
         attended = self.attend(local_BTC)
         inject = self._split_heads(self.inject_gate(local_BTC).sigmoid())
         near, far = self.local_norm(local), self.global_norm(attended)
         mixed = torch.lerp(near.to(inject.dtype), far.to(inject.dtype), inject)
-        return self.proj(mixed.flatten(2)).view(x_BYXC.shape)
+        return self.proj(self.activation(mixed.flatten(2))).view(x_BYXC.shape)
 
     def attend(self, local_BTC: Tensor) -> Tensor:
         """The global path: bidirectional gated linear attention over all tokens, [B, T, H, V]."""

@@ -7,7 +7,10 @@ config needs no `custom_imports`.
 from mmengine import registry as root
 
 MODELS = root.Registry(
-    'model', parent=root.MODELS, scope='mmvig', locations=['mmvig.backbone', 'mmvig.hosts']
+    'model',
+    parent=root.MODELS,
+    scope='mmvig',
+    locations=['mmvig.backbones', 'mmvig.neck', 'mmvig.hosts'],
 )
 DATASETS = root.Registry(
     'dataset', parent=root.DATASETS, scope='mmvig', locations=['mmvig.datasets']

@@ -56,3 +56,9 @@ def image(height: int, width: int, batch: int = 1) -> Tensor:
     rng = np.random.default_rng(1234 + height * 1000 + width)
     noise = rng.standard_normal((batch, 3, height, width)).astype(np.float32)
     return torch.from_numpy(noise)
+
+
+def relative(found: Tensor, expected) -> float:
+    """The largest error over the largest expected value."""
+    expected = torch.as_tensor(expected)
+    return ((found - expected).abs().max() / expected.abs().max()).item()

@@ -9,12 +9,13 @@ from urllib.error import URLError
 import pytest
 import torch
 
-from mmvig.backbone import MultiScaleViG
+from mmvig.backbones import MultiScaleViG, PlainViG, ViR
 from mmvig.checkpoint import backbone_weights, from_official, load_pretrained, read, to_official
 
 from . import golden
 
 MULTI_SCALE = ('vig_h_tiny', 'vig_h_small', 'vig_h_base')
+PLAIN = ('vig_tiny', 'vig_small', 'vig_base')
 
 
 @pytest.fixture
@@ -40,6 +41,46 @@ def test_names_go_round(model):
     for key in set(ours) - heads:
         if not key.startswith('norm'):
             assert list(own[key].shape) == ours[key], key
+
+
+@pytest.mark.parametrize('model', PLAIN)
+def test_plain_names_go_round(model):
+    shapes = golden.official_shapes(model)
+    ours = from_official(shapes)
+    assert len(ours) == len(shapes)
+    assert to_official(ours) == shapes
+    with torch.device('meta'):
+        own = PlainViG(model.removeprefix('vig_')).state_dict()
+    assert set(ours) - set(own) == {'head.fc.weight', 'head.fc.bias'}
+    for key, value in own.items():
+        assert list(value.shape) == ours[key], key
+
+
+def test_plain_official_files_are_recognised(tmp_path):
+    """By their keys: no option says which kind of model a file holds."""
+    path = tmp_path / 'vig_t_77p2acc.pth'
+    official = golden.weights('vig_tiny')
+    torch.save({'model': official}, path)
+    model = PlainViG('tiny', init_cfg=dict(type='Pretrained', checkpoint=str(path)))
+    model.init_weights()
+    back = to_official(model.state_dict())
+    assert all(torch.equal(back[key], official[key]) for key in back)
+    assert set(official) - set(back) == {'head.weight', 'head.bias'}
+
+    middle = PlainViG('tiny', out_indices=(3,))
+    load_pretrained(middle, str(path))
+    assert torch.equal(middle.norm3.weight, torch.ones(192)), 'the file has only the final norm'
+    del official['norm.weight']
+    torch.save({'model': official}, path)
+    with pytest.raises(ValueError, match=r'does not fit PlainViG: missing: norm\.weight'):
+        load_pretrained(model, str(path))
+    with pytest.raises(ValueError, match='does not fit MultiScaleViG'):
+        load_pretrained(MultiScaleViG('tiny'), str(path))
+
+
+def test_only_vig_has_official_names():
+    with pytest.raises(ValueError, match='keys of an mmvig checkpoint, got also cls_token'):
+        to_official(ViR('nano').state_dict())
 
 
 def test_official_backbone_loads_strictly():

@@ -9,6 +9,7 @@ import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
@@ -60,9 +61,12 @@ def check_detector(model, image):
 
 
 def check_segmentor(model, image):
-    assert list(model.decode_head.in_channels) == list(model.backbone.out_channels)
-    index = model.auxiliary_head.in_index
-    assert model.auxiliary_head.in_channels == model.backbone.out_channels[index]
+    widths = list(model.backbone.out_channels)
+    if model.with_neck:
+        assert list(model.neck.in_channels) == widths
+        widths = [model.neck.out_channels] * 4
+    assert list(model.decode_head.in_channels) == widths
+    assert model.auxiliary_head.in_channels == widths[model.auxiliary_head.in_index]
     meta = dict(img_shape=image.shape[1:], ori_shape=image.shape[1:])
     sample = SegDataSample(metainfo=meta)
     (result,) = model.test_step({'inputs': [image], 'data_samples': [sample]})
@@ -84,6 +88,7 @@ CHECKS = {'mmdet': check_detector, 'mmseg': check_segmentor, 'mmpretrain': check
     [
         ('det/vig{}_maskrcnn.py', {'backbone', 'neck'}),
         ('seg/vig{}_upernet.py', {'backbone', 'decode_head', 'auxiliary_head'}),
+        ('det/vig-plain{}_maskrcnn.py', {'backbone', 'neck'}),
     ],
 )
 def test_sizes_differ_only_where_they_should(stem, parts):
@@ -133,22 +138,53 @@ def test_cityscapes_crops():
     assert cfg.train_cfg.max_iters == cfg.param_scheduler[1].end == 80000
 
 
-def test_classification_follows_the_official_recipe():
-    """Rates per 512 images, at 1024; drop path; 300 epochs with EMA and clipping."""
-    for size, rate, drop_path in (('', 8e-4, 0.2), ('-s', 5e-4, 0.3), ('-b', 5e-4, 0.6)):
-        cfg = load(CONFIGS / f'cls/vig{size}_imagenet.py')
-        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(rate * 1024 / 512)
-        assert cfg.model.backbone.drop_path_rate == drop_path
-        assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 1024
-        assert cfg.train_cfg.max_epochs == 300
-        assert cfg.optim_wrapper.clip_grad.max_norm == 5.0
-        (ema,) = cfg.custom_hooks
-        assert ema.momentum == 1e-4
+OFFICIAL_RECIPES = {
+    'vig': (8e-4, 0.2, 0.05),
+    'vig-s': (5e-4, 0.3, 0.05),
+    'vig-b': (5e-4, 0.6, 0.05),
+    'vig-plain': (1e-3, 0.0, 0.05),
+    'vig-plain-s': (5e-4, 0.2, 0.1),
+    'vig-plain-b': (1e-3, 0.5, 0.05),
+}
+
+
+@pytest.mark.parametrize('name', OFFICIAL_RECIPES)
+def test_classification_follows_the_official_recipe(name):
+    """Rates per 512 images, at 1024; drop path; weight decay; 300 epochs with EMA and clipping."""
+    rate, drop_path, weight_decay = OFFICIAL_RECIPES[name]
+    cfg = load(CONFIGS / f'cls/{name}_imagenet.py')
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(rate * 1024 / 512)
+    assert cfg.optim_wrapper.optimizer.weight_decay == weight_decay
+    assert cfg.model.backbone.get('drop_path_rate', 0.0) == drop_path
+    assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 1024
+    assert cfg.train_cfg.max_epochs == 300
+    assert cfg.optim_wrapper.clip_grad.max_norm == 5.0
+    (ema,) = cfg.custom_hooks
+    assert ema.momentum == 1e-4
+
+
+@pytest.mark.parametrize(
+    ('name', 'rate', 'decay'),
+    [
+        ('det/vig-plain_maskrcnn', 1e-4, 0.85),
+        ('seg/vig-plain_upernet', 1.2e-4, 0.95),
+        ('seg/vig-plain-b_upernet', 6e-5, 0.8),
+    ],
+)
+def test_plain_backbones_learn_by_layer_decay(name, rate, decay):
+    """The rates of Vision-RWKV; stem and positions are 13 layers below the head."""
+    cfg = load(CONFIGS / f'{name}.py')
+    model = MODELS.build(cfg.model)
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    names = {id(p): name for name, p in model.named_parameters()}
+    groups = {names[id(p)]: group for group in optimizer.param_groups for p in group['params']}
+    assert groups['backbone.pos_embed']['lr'] == pytest.approx(rate * decay**13)
+    assert groups['backbone.pos_embed']['weight_decay'] == 0
+    assert groups['backbone.blocks.11.mlp.fc1.weight']['lr'] == pytest.approx(rate * decay)
+    assert groups['neck.levels.0.0.module.weight']['lr'] == rate
 
 
 def test_no_weight_decay_on_norms():
-    from mmengine.optim import build_optim_wrapper
-
     cfg = load(CONFIGS / 'det/vig_maskrcnn_mini.py')
     model = MODELS.build(cfg.model)
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer

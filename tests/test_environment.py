@@ -81,7 +81,7 @@ def test_wheel_works_from_anywhere(tmp_path):
         archive.extractall(site)
     assert 'mmvig/kernels/api.py' in names
     assert not [name for name in names if name.startswith(('kernels/', 'tests/', 'tools/'))]
-    code = 'import mmvig.kernels, mmvig.backbone; print(mmvig.kernels.__file__)'
+    code = 'import mmvig.kernels, mmvig.backbones; print(mmvig.kernels.__file__)'
     done = subprocess.run(
         [sys.executable, '-c', code],
         env=os.environ | {'PYTHONPATH': str(site)},

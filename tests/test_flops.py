@@ -11,6 +11,9 @@ OFFICIAL = {
     'cls/vig_imagenet.py': (4.408, 0.09),
     'cls/vig-s_imagenet.py': (8.607, 0.14),
     'cls/vig-b_imagenet.py': (15.364, 0.19),
+    'cls/vig-plain_imagenet.py': (1.110, 0.06),
+    'cls/vig-plain-s_imagenet.py': (4.366, 0.12),
+    'cls/vig-plain-b_imagenet.py': (17.315, 0.23),
 }
 
 

@@ -11,9 +11,7 @@ provider, mode, shape, dtype and device.
 """
 
 import argparse
-import csv
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -22,16 +20,14 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-import triton
 from bench_providers import BUILDERS, FORWARD_ONLY, OTHER_FUNCTION, SLOW_TO_BUILD, Provider
+from bench_rows import device_name, merge, origin, read
 
-from mmvig import __version__
 from mmvig.kernels.reference import bi_gla_reference
 from mmvig.kernels.shapes import LENGTHS, SHAPES, Shape
 
 KEY = ('provider', 'mode', 'B', 'T', 'H', 'K', 'V', 'dtype', 'device')
 MEASURED = ('ms', 'ms_p20', 'ms_p80', 'gb_s', 'of_copy', 'peak_over_io', 'runs')
-ORIGIN = ('threads', 'torch', 'triton', 'mmvig', 'commit', 'command')
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
@@ -119,21 +115,6 @@ def _status(field: str) -> int:
     return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
-def origin() -> dict[str, object]:
-    commit = subprocess.run(['git', 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True)
-    return dict(
-        threads=torch.get_num_threads(), torch=torch.__version__, triton=triton.__version__,
-        mmvig=__version__, commit=commit.stdout.strip(), command=' '.join(sys.argv),
-    )  # fmt: skip
-
-
-def device_name(device: str) -> str:
-    if device == 'cuda':
-        return torch.cuda.get_device_name()
-    lines = Path('/proc/cpuinfo').read_text().splitlines()
-    return next(line.split(': ')[1] for line in lines if line.startswith('model name'))
-
-
 def measure(names: list[str], shapes: list[Shape], dtype: str, device: str, runs: int) -> Iterator:
     providers = {name: made for name in names if (made := BUILDERS[name]()) is not None}
     timer = Timer(device)
@@ -172,20 +153,6 @@ def affordable(shape: Shape, device: str) -> bool:
     return (1e13 if device == 'cuda' else 1e9) > shape.B * shape.H * shape.T**2
 
 
-def merge(path: Path, rows: list[dict]) -> None:
-    """Write rows over older ones with the same key."""
-    kept = {}
-    if path.is_file():
-        with path.open(newline='') as file:
-            kept = {tuple(row[k] for k in KEY): row for row in csv.DictReader(file)}
-    kept |= {tuple(str(row[k]) for k in KEY): row for row in rows}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, (*KEY, *MEASURED, *ORIGIN))
-        writer.writeheader()
-        writer.writerows(kept.values())
-
-
 def plot(path: Path) -> None:
     """Time against T, a line a provider, one picture for each device and mode."""
     import matplotlib
@@ -193,8 +160,7 @@ def plot(path: Path) -> None:
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
-    with path.open(newline='') as file:
-        rows = list(csv.DictReader(file))
+    rows = read(path)
     for device, mode, dtype in sorted({(r['device'], r['mode'], r['dtype']) for r in rows}):
         figure, axes = pyplot.subplots(figsize=(6, 4))
         same = [r for r in rows if (r['device'], r['mode'], r['dtype']) == (device, mode, dtype)]
@@ -240,7 +206,7 @@ def main() -> None:
         rows.append(row)
         sys.stdout.write(f'{ {k: row[k] for k in (*KEY[:8], *MEASURED)} }\n')
         sys.stdout.flush()
-        merge(args.csv, rows)
+        merge(args.csv, rows, KEY)
 
 
 if __name__ == '__main__':

@@ -25,6 +25,9 @@ PUBLISHED = {
     'cls/vig_imagenet': ('vig_h_t_82p8acc.pth', 82.8),
     'cls/vig-s_imagenet': ('vig_h_s_83p8acc.pth', 83.8),
     'cls/vig-b_imagenet': ('vig_h_b_84p2acc.pth', 84.2),
+    'cls/vig-plain_imagenet': ('vig_t_77p2acc.pth', 77.2),
+    'cls/vig-plain-s_imagenet': ('vig_s_81p7acc.pth', 81.7),
+    'cls/vig-plain-b_imagenet': ('vig_b_82p6acc.pth', 82.6),
 }
 SIZES = {'det': (800, 1280), 'seg': (512, 512), 'cls': (224, 224)}
 

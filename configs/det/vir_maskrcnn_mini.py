@@ -1,0 +1,24 @@
+"""Mask R-CNN with light heads, ViR nano, the mini data set, from random weights.
+
+Command:  python tools/train.py configs/det/vir_maskrcnn_mini.py
+Cost and result, measured on two CPU cores: see README.md and benchmarks/backbones_mini.csv.
+"""
+
+_base_ = './vig_maskrcnn_mini.py'
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='mmvig.ViR',
+        arch='nano',
+        mode='bidirectional',
+        layer_scale_init_value=1.0,
+    ),
+    neck=dict(
+        _delete_=True,
+        type='mmvig.SimpleFeaturePyramid',
+        in_channels=[128],
+        out_channels=64,
+        num_outs=5,
+    ),
+)
