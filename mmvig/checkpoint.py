@@ -9,8 +9,9 @@ from urllib.error import URLError
 import torch
 from mmengine.dist import barrier, get_rank
 from mmengine.logging import print_log
-from mmengine.runner import checkpoint as host
 from torch import Tensor, nn
+
+from . import safe_globals
 
 # Official module → ours; `{}` stands for an index. Both carry `.weight` and `.bias` alike.
 OFFICIAL_TO_OURS = {
@@ -90,8 +91,8 @@ def read(source: str, map_location: str = 'cpu') -> dict:
             return _fetch(source, map_location)
         if not Path(source).is_file():
             raise FileNotFoundError(f'expected a checkpoint file at {source}, there is none')
-        with torch.serialization.safe_globals(_host_globals()):
-            return torch.load(source, map_location=map_location, weights_only=True)
+        safe_globals.allow()
+        return torch.load(source, map_location=map_location, weights_only=True)
     except UnpicklingError as error:
         raise ValueError(
             f'{source} is refused: expected a checkpoint with only tensors, numbers and containers '
@@ -103,11 +104,6 @@ def read(source: str, map_location: str = 'cpu') -> dict:
             f'{source} is damaged: expected a whole PyTorch checkpoint, could not read it '
             f'({error}). Fetch or write it again.'
         ) from error
-
-
-def _host_globals() -> list:
-    """What the installed mmengine says its own checkpoints hold; upstream's says nothing."""
-    return getattr(host, 'get_torch_safe_globals', list)()
 
 
 def _fetch(url: str, map_location: str) -> dict:
