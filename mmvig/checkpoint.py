@@ -94,9 +94,12 @@ def read(source: str, map_location: str = 'cpu') -> dict:
         safe_globals.allow()
         return torch.load(source, map_location=map_location, weights_only=True)
     except UnpicklingError as error:
+        # torch wraps the cause in advice to load without the check.
+        advice = r'(?s).*(trusted source\.|WeightsUnpickler error:)|Check the documentation.*'
+        cause = ' '.join(re.sub(advice, '', str(error)).split())
         raise ValueError(
             f'{source} is refused: expected a checkpoint with only tensors, numbers and containers '
-            f'in it, but it is no checkpoint or asks for more, which could run code ({error}). '
+            f'in it, but it is no checkpoint or asks for more, which could run code ({cause}). '
             'Save it again as a plain state dict.'
         ) from error
     except (RuntimeError, EOFError) as error:

@@ -12,6 +12,8 @@ import torch
 
 import mmvig.__main__
 
+from .test_checkpoint import calling
+
 ROOT = Path(__file__).resolve().parents[1]
 MINI = ROOT / 'configs/det/vig_maskrcnn_mini.py'
 FEW = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=10', 'train_dataloader.dataset.indices=8')
@@ -166,12 +168,15 @@ def in_process(workspace, monkeypatch, capsys):
         ('expected a checkpoint file at absent.pth', ['test', MINI, 'absent.pth']),
         ('cut.pth is damaged', ['test', MINI, 'cut.pth']),
         ('cut.pth is damaged', ['train', MINI, '--resume', 'cut.pth']),
+        ('hostile.pth is refused', ['train', MINI, '--resume', 'hostile.pth']),
         ('expected --out to end in .pkl', ['test', MINI, 'cut.pth', '--out', 'x.json']),
     ],
 )
 def test_errors_say_what_to_do(message, command, trained, workspace, in_process):
     (workspace / 'cut.pth').write_bytes(trained.read_bytes()[:100_000])
+    torch.save(calling(str(workspace / 'ran')), workspace / 'hostile.pth')
     assert re.search(message, in_process(*command))
+    assert not (workspace / 'ran').exists()
 
 
 @pytest.mark.parametrize(
