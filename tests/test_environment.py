@@ -88,6 +88,16 @@ def test_unknown_family(tmp_path):
     assert 'expected FAMILY onedl or openmmlab, got mmlab' in done.stderr
 
 
+@both_families
+def test_an_environment_of_the_other_family(family, borrowed):
+    (other,) = set(FAMILIES) - {family}
+    (borrowed / '.mmvig-env').write_text(f'{other} stamp\n')
+    done = make_env(borrowed, family)
+    assert done.returncode == 1
+    assert f'holds the {other} packages' in done.stderr
+    assert f'make {FAMILIES[family][0]} VENV=' in done.stderr
+
+
 def test_each_target_makes_its_own_environment():
     """Whatever is set outside: mixed in one environment, the families overwrite each other."""
     done = subprocess.run(

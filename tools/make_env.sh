@@ -98,10 +98,16 @@ print(f'mmcv$version-torch{torch.__version__}-py{v.major}.{v.minor}-$cuda')")
     compgen -G "$wheels/*.whl" | head -n 1
 }
 
-stamp=$(cat "$CONSTRAINTS" setup.py "$0" | sha256sum | cut -d' ' -f1)
-if [ "$(cat "$VENV/.mmvig-env" 2>/dev/null)" = "$stamp" ] && "$VENV/bin/python" -c '' 2>/dev/null; then
+stamp="$FAMILY $(cat "$CONSTRAINTS" setup.py "$0" | sha256sum | cut -d' ' -f1)"
+found=$(cat "$VENV/.mmvig-env" 2>/dev/null) || true
+if [ "$found" = "$stamp" ] && "$VENV/bin/python" -c '' 2>/dev/null; then
     exit 0
 fi
+case $found in
+    "$FAMILY "*) ;;
+    *' '*) die "$VENV holds the ${found% *} packages, which install the same import names. Choose" \
+        "another place: make $TARGET VENV=/path." ;;
+esac
 
 python=$(find_python)
 check_disk "$VENV"
