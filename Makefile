@@ -2,10 +2,16 @@
 VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
 
-.PHONY: env demo demo-seg test lint
+.PHONY: env env-openmmlab demo demo-seg test test-openmmlab lint
 
 env:
-	@VENV=$(VENV) tools/make_env.sh
+	@FAMILY=onedl VENV=$(VENV) tools/make_env.sh
+
+# The upstream packages, in an environment of their own.
+env-openmmlab test-openmmlab: VENV = .venv-openmmlab
+
+env-openmmlab:
+	@FAMILY=openmmlab VENV=$(VENV) tools/make_env.sh
 
 demo: env
 	$(PYTHON_IN_VENV) tools/demo.py
@@ -18,4 +24,7 @@ lint: env
 	$(VENV)/bin/ruff format --check .
 
 test: lint
+	$(PYTHON_IN_VENV) -m pytest
+
+test-openmmlab: env-openmmlab
 	$(PYTHON_IN_VENV) -m pytest
