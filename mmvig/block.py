@@ -37,7 +37,7 @@ class MLP(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """One learned factor per channel (arXiv 2103.17239, equation 4)."""
+    """One learned factor per channel (arXiv 2103.17239)."""
 
     def __init__(self, channels: int, initial: float) -> None:
         super().__init__()
