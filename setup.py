@@ -22,6 +22,7 @@ OPENMMLAB = [
     'regex',
     'torchvision',
 ]
+TEST = ['pytest', 'pytest-xdist', 'ruff']
 ROOT = Path(__file__).resolve().parent
 
 
@@ -47,5 +48,5 @@ setup(
     packages=find_packages(include=['mmvig', 'mmvig.*']),
     cmdclass={'build_py': BuildWithConfigs},
     # Both families install the same import names, so neither may be a hard dependency.
-    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'test': ['pytest', 'ruff']},
+    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'test': TEST},
 )

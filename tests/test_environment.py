@@ -109,7 +109,7 @@ def test_each_target_makes_its_own_environment():
     assert 'FAMILY=onedl VENV=.venv tools' in done.stdout
     assert 'FAMILY=openmmlab VENV=.venv-openmmlab tools' in done.stdout
     for venv in ('.venv', '.venv-openmmlab'):
-        assert f'\n{venv}/bin/python -m pytest\n' in done.stdout
+        assert f' {venv}/bin/python -m pytest ' in done.stdout
 
 
 @both_families
