@@ -1,6 +1,7 @@
 """The mini data set."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -79,3 +80,27 @@ def test_a_drawn_set_is_left_alone_and_a_broken_off_drawing_leaves_nothing(
     with pytest.raises(OSError, match='could not draw the mini data set into .*no space left'):
         shapes.ensure_mini(fresh)
     assert list(fresh.parent.iterdir()) == []
+
+
+def test_a_part_of_a_set_is_named(small):
+    shutil.rmtree(small / 'crops')
+    with pytest.raises(FileExistsError, match='found only images, annotations; delete the folder'):
+        shapes.ensure_mini(small)
+
+
+def test_crops_show_their_class(small):
+    coco = COCO(str(small / 'annotations/instances_train.json'))
+    found = {
+        name: len(list((small / 'crops/training' / name).iterdir())) for name in shapes.CLASSES
+    }
+    counted = {
+        c['name']: len(coco.getAnnIds(catIds=c['id'])) for c in coco.loadCats([1, 2, 3, 4, 5])
+    }
+    assert found == counted
+    ann = coco.loadAnns(1)[0]
+    info = coco.loadImgs(ann['image_id'])[0]
+    name = shapes.CLASSES[ann['category_id'] - 1]
+    crop = cv2.imread(str(small / f'crops/training/{name}/train_{info["id"]:04d}_0000.jpg'))
+    _, _, width, height = ann['bbox']
+    assert height <= crop.shape[0] <= height + 2 * shapes.CROP_MARGIN
+    assert width <= crop.shape[1] <= width + 2 * shapes.CROP_MARGIN

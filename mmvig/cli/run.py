@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import functools
+import gc
 import inspect
 import logging
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.dist import barrier
 from mmengine.runner import Runner
 
 from mmvig import checkpoint
@@ -212,9 +214,15 @@ def read_checkpoint(path: str) -> dict:
 def run(cfg: Config, action: Callable[[Runner], None]) -> None:
     """Build the runner and let `action` use it."""
     try:
-        runner = Runner.from_cfg(cfg)
-        action(runner)
+        _act(cfg, action)
     finally:
+        gc.collect()  # what still holds the process group must go before it
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
         logging.shutdown()
+
+
+def _act(cfg: Config, action: Callable[[Runner], None]) -> None:
+    runner = Runner.from_cfg(cfg)
+    action(runner)
+    barrier()  # no process leaves while another one still needs it

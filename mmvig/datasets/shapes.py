@@ -24,6 +24,7 @@ from mmengine.dist import barrier, get_rank
 CLASSES = ('circle', 'rectangle', 'triangle', 'star', 'cross')
 PALETTE = [(230, 70, 60), (60, 130, 230), (60, 180, 90), (240, 190, 40), (160, 80, 200)]
 SIZES = tuple((width, height) for width in (160, 192, 208, 240, 256) for height in (144, 160, 192))
+FOLDERS = ['images', 'annotations', 'crops']
 SPLITS = {'train': ('training', 480, 0), 'val': ('validation', 60, 1_000_000)}
 MIN_REST = 0.5  # share of a shape that later ones must leave to see
 MIN_AREA = 48  # pixels of the smallest annotated instance
@@ -31,9 +32,19 @@ CROP_MARGIN = 8  # pixels around a shape in its crop
 
 
 def ensure_mini(root: str | Path) -> None:
-    """Draw the set into `root` unless it is there; of several processes the first one draws."""
+    """Draw the set into `root` unless it is there; of several processes the first one draws.
+
+    Raises:
+        FileExistsError: `root` holds a part of it, or something else.
+    """
     root = Path(root)
-    if not (root / 'annotations').is_dir():
+    there = [name for name in FOLDERS if (root / name).is_dir()]
+    if there and there != FOLDERS:
+        raise FileExistsError(
+            f'expected {root} to hold a mini data set ({", ".join(FOLDERS)}), found only '
+            f'{", ".join(there)}; delete the folder to have it drawn anew'
+        )
+    if not there:
         if get_rank() == 0:
             _draw_set(root)
         barrier()
@@ -52,7 +63,7 @@ def _draw_set(root: Path) -> None:
         os.replace(beside, root)
     except OSError as error:
         shutil.rmtree(beside, ignore_errors=True)
-        if (root / 'annotations').is_dir():
+        if all((root / name).is_dir() for name in FOLDERS):
             return  # another process was faster
         raise OSError(f'could not draw the mini data set into {root}: {error}') from error
 
