@@ -47,5 +47,10 @@ setup(
     packages=find_packages(include=['mmvig', 'mmvig.*']),
     cmdclass={'build_py': BuildWithConfigs},
     # Both families install the same import names, so neither may be a hard dependency.
-    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'test': ['pytest', 'ruff']},
+    extras_require={
+        'onedl': ONEDL,
+        'openmmlab': OPENMMLAB,
+        'tensorboard': ['tensorboard'],
+        'test': ['pytest', 'ruff', 'tensorboard'],
+    },
 )

@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import sys
 
 import cv2
 import numpy as np
@@ -13,7 +12,6 @@ from mmengine.config import Config
 from torch import nn
 
 import mmvig
-import mmvig.__main__
 from mmvig.inspection.features import main_colours, strength
 from mmvig.inspection.field import receptive_field, share_holding
 from mmvig.inspection.figures import numbers
@@ -165,20 +163,13 @@ def test_unknown_mixers_and_layers_are_refused():
 
 
 @pytest.fixture
-def inspect(monkeypatch, tmp_path, capsys):
-    """Run the command on a picture of 40×64 pixels; returns what it wrote to stdout and stderr."""
+def inspect(mmvig_command, monkeypatch, tmp_path):
+    """Run the command in a folder with a picture of 40×64 pixels; returns its stdout."""
     noise = np.random.default_rng(0).integers(0, 255, (40, 64, 3), np.uint8)
     cv2.imwrite(str(tmp_path / 'a.png'), noise)
     (tmp_path / 'note.png').write_text('not an image')
     monkeypatch.chdir(tmp_path)
-
-    def run(*args):
-        monkeypatch.setattr(sys, 'argv', ['mmvig', 'inspect', *args, '--out', 'out'])
-        monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
-        mmvig.__main__.main()
-        return capsys.readouterr().out
-
-    return run
+    return lambda *args: mmvig_command('inspect', *args, '--out', 'out')
 
 
 def test_command_draws_two_checkpoints_side_by_side(inspect, tmp_path):

@@ -13,8 +13,8 @@ ORDER = ('mmvig.kernels', 'mmvig.registry', 'mmvig.mixer', 'mmvig.retention', 'm
          'mmvig.block', 'mmvig.checkpoint', 'mmvig.backbones.base', 'mmvig.backbones.multi_scale',
          'mmvig.backbones.plain', 'mmvig.backbones', 'mmvig.neck', 'mmvig.hosts', 'mmvig.optim',
          'mmvig.datasets', 'mmvig.zoo', 'mmvig.inspection.features', 'mmvig.inspection.field',
-         'mmvig.inspection.mixers', 'mmvig.inspection.record', 'mmvig.inspection', 'mmvig.cli',
-         'mmvig.__main__')  # fmt: skip
+         'mmvig.inspection.mixers', 'mmvig.inspection.record', 'mmvig.inspection', 'mmvig.curves',
+         'mmvig.cli', 'mmvig.__main__')  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:
