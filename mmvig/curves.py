@@ -112,7 +112,7 @@ def draw_curves(runs: dict[str, Run], names: Sequence[str] | None = None) -> Fig
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f'expected names of {", ".join(known)}; got {", ".join(unknown)}')
     panels = [name for name in ('loss', 'lr') if name in known and name not in names] + list(names)
-    columns = min(len(panels), 3)
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout='constrained')
     axes = figure.subplots(rows, columns, squeeze=False).flat

@@ -12,7 +12,7 @@ import torch
 
 import mmvig.__main__
 
-from .commands import call
+from .commands import call, forget_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared' / 'data'
@@ -52,6 +52,7 @@ def mmvig_command(monkeypatch, capsys):
     def run(*args) -> str:
         monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, args)])
         monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
+        forget_runs()
         mmvig.__main__.main()
         return capsys.readouterr().out
 
