@@ -22,7 +22,7 @@ OPENMMLAB = [
     'regex',
     'torchvision',
 ]
-TEST = ['pytest', 'pytest-xdist', 'ruff']
+TEST = ['pytest', 'pytest-xdist', 'ruff', 'tensorboard']
 ROOT = Path(__file__).resolve().parent
 
 
@@ -48,5 +48,10 @@ setup(
     packages=find_packages(include=['mmvig', 'mmvig.*']),
     cmdclass={'build_py': BuildWithConfigs},
     # Both families install the same import names, so neither may be a hard dependency.
-    extras_require={'onedl': ONEDL, 'openmmlab': OPENMMLAB, 'test': TEST},
+    extras_require={
+        'onedl': ONEDL,
+        'openmmlab': OPENMMLAB,
+        'tensorboard': ['tensorboard'],
+        'test': TEST,
+    },
 )

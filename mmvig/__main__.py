@@ -7,6 +7,8 @@ COMMANDS = {
     'train': 'train a config, or resume a training',
     'test': 'evaluate a checkpoint',
     'predict': 'predict images and draw what was found',
+    'inspect': 'draw what goes on inside a backbone',
+    'plot': 'draw the curves of trainings',
     'list': 'list the configs',
     'flops': "count a model's parameters and operations",
     'convert': 'convert an official checkpoint',

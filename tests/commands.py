@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mmengine.visualization import Visualizer
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -31,3 +33,12 @@ def losses(work_dir: Path) -> list[float]:
     logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
     lines = [json.loads(line) for path in logs for line in path.read_text().splitlines()]
     return [line['loss'] for line in lines if 'loss' in line]
+
+
+def forget_runs() -> None:
+    """Forget the visualizers of earlier runs in this process: mmengine gives hooks the first."""
+    kinds = [Visualizer]
+    while kinds:
+        kind = kinds.pop()
+        kind._instance_dict.clear()
+        kinds += kind.__subclasses__()

@@ -10,7 +10,9 @@ os.environ.setdefault('TRITON_INTERPRET', '1')
 import pytest
 import torch
 
-from .commands import call
+import mmvig.__main__
+
+from .commands import call, forget_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared' / 'data'
@@ -41,6 +43,20 @@ def workspace(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp('workspace')
     call(sys.executable, '-m', 'mmvig', 'draw-mini', cwd=folder)
     return folder
+
+
+@pytest.fixture
+def mmvig_command(monkeypatch, capsys):
+    """Run `python -m mmvig …` in this process; returns what it wrote to stdout."""
+
+    def run(*args) -> str:
+        monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, args)])
+        monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
+        forget_runs()
+        mmvig.__main__.main()
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from mmengine.config import Config
@@ -42,6 +43,7 @@ def test_test_tool_writes_metrics_predictions_and_pictures(trained, workspace):
     (metrics,) = (workspace / 'tested').glob('*/*.json')
     assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= set(json.loads(metrics.read_text()))
     assert len(list((workspace / 'shown').glob('*.jpg'))) == 3
+    assert cv2.imread(str(workspace / 'shown/sheet.png')).shape[1] == 3 * 512
     assert (workspace / 'found.pkl').stat().st_size > 0
 
 

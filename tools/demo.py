@@ -1,8 +1,8 @@
 """Train on the mini data set, evaluate and draw: `tools/demo.py [det|seg]`.
 
 det (the default) trains Mask R-CNN, seg UperNet. Writes to work_dirs/demo or work_dirs/demo-seg:
-metrics.json, predictions/ with truth (left) and prediction (right) of every validation image, and
-sheet.png with twelve of them.
+metrics.json and predictions/ with truth (left) and prediction (right) of every validation image,
+twelve of them on predictions/sheet.png.
 """
 
 import argparse
@@ -12,8 +12,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-
-from mmvig.cli.sheet import contact_sheet
 
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = {
@@ -43,8 +41,6 @@ def main() -> None:
     found = json.loads(written.read_text())
     metrics = {key: found[key] for key in wanted} | {'seconds': round(seconds, 1)}
     (work / 'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
-    pictures = sorted(p for p in shown.rglob('*') if p.suffix in ('.jpg', '.png'))
-    contact_sheet(pictures[:12], work / 'sheet.png')
     sys.stdout.write(f'{work.relative_to(ROOT)}/metrics.json: {json.dumps(metrics)}\n')
 
 

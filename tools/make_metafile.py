@@ -1,5 +1,7 @@
 """Write configs/*/metafile.yml and model-index.yml: every config with its size, cost and results.
 
+docs/model-zoo.md is written anew from them.
+
 Parameters and multiply-adds are counted (`tools/get_flops.py`) for one image of 800×1280 (det),
 512×512 or the crop (seg) and 224×224 (cls). Results are those of benchmarks/trainings.csv, which
 were measured here, and of the official release, which are published.
@@ -8,6 +10,7 @@ were measured here, and of the official release, which are published.
 import csv
 from pathlib import Path
 
+import make_model_zoo
 import yaml
 from mmengine.config import Config
 
@@ -109,6 +112,7 @@ def main() -> None:
         content = {'Collections': [collection]} if task == TASKS[0] else {}
         write(ROOT / f'configs/{task}/metafile.yml', content | {'Models': models})
     write(ROOT / 'model-index.yml', {'Import': [f'configs/{task}/metafile.yml' for task in TASKS]})
+    make_model_zoo.main()
 
 
 if __name__ == '__main__':

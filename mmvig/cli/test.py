@@ -3,10 +3,14 @@
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
 from .run import UserError, check_data, command, load_config, parser, read_checkpoint, run
+from .sheet import contact_sheet
+
+ON_SHEET = 12
 
 
 @command
@@ -14,7 +18,11 @@ def main() -> None:
     options = parser('Evaluate a model.')
     options.add_argument('checkpoint', help='path of a checkpoint')
     options.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
-    options.add_argument('--show-dir', metavar='DIR', help='draw truth and predictions into DIR')
+    options.add_argument(
+        '--show-dir',
+        metavar='DIR',
+        help='draw truth and predictions into DIR, the first on DIR/sheet.png',
+    )
     options.add_argument(
         '--tta', action='store_true', help='average over the sizes and flips of `tta_pipeline`'
     )
@@ -38,6 +46,8 @@ def main() -> None:
         if args.out:
             runner.test_evaluator.metrics.append(_dump(runner, args.out))
         runner.test()
+        if args.show_dir and is_main_process():
+            _draw_sheet(Path(args.show_dir))
 
     run(cfg, action)
 
@@ -52,6 +62,15 @@ def _show(cfg: Config, folder: str) -> None:
     else:  # these hooks draw through the visualizer, into its own folder
         hook.update({'enable' if cfg.get('default_scope') == 'mmpretrain' else 'draw': True})
         cfg.visualizer.save_dir = folder
+
+
+def _draw_sheet(folder: Path) -> None:
+    """The first pictures on one; hosts put them into the folder or far below it."""
+    sheet = folder / 'sheet.png'
+    pictures = [p for p in folder.rglob('*') if p.suffix in ('.jpg', '.png') and p != sheet]
+    if pictures:
+        shown = sorted(pictures)[:ON_SHEET]
+        contact_sheet(shown, sheet, columns=min(3, len(shown)))
 
 
 def _dump(runner: Runner, path: str) -> DumpResults:

@@ -1,8 +1,10 @@
 """Train a model: `python tools/train.py CONFIG`, or `python -m mmvig train CONFIG`."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
 from .run import UserError, check_data, command, load_config, parser, read_checkpoint, run
@@ -28,8 +30,13 @@ def main() -> None:
     options.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate by the batch size'
     )
+    options.add_argument(
+        '--tensorboard', action='store_true', help='also log for TensorBoard, below the work dir'
+    )
     args = options.parse_args()
     cfg = load_config(args)
+    if args.tensorboard:
+        _log_for_tensorboard(cfg)
     check_data(cfg, 'train', 'val')
     if args.amp:
         if not torch.cuda.is_available():
@@ -50,3 +57,16 @@ def main() -> None:
     if start is not None:
         read_checkpoint(start)
     run(cfg, lambda runner: runner.train())
+
+
+def _log_for_tensorboard(cfg: Config) -> None:
+    """Log through mmengine's own backend, beside those that the config has."""
+    if find_spec('tensorboard') is None:
+        raise UserError(
+            '--tensorboard needs the package of that name: pip install tensorboard, or mmvig with '
+            "its extra: pip install -e '.[tensorboard]'"
+        )
+    local = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
+    visualizer = cfg.get('visualizer') or local
+    backends = [*(visualizer.get('vis_backends') or []), dict(type='TensorboardVisBackend')]
+    cfg.visualizer = dict(visualizer, vis_backends=backends)
