@@ -7,9 +7,9 @@
 
 Each backbone trains Mask R-CNN with the same light heads from random weights by its config
 `det/NAME_maskrcnn_mini.py`. Parameters and multiply-adds are those of the backbone alone and of the
-whole model, for one image of 160×224. Seconds per image is the median time of the trained detector
-on validation images, from pixels to masks; the detectors take turns. CPU seconds are those of the
-training with its evaluation, over all threads.
+whole model, for one image of 160×224. Seconds are of CPU time, over all threads, so that a busy
+machine does not change them: per image the median of the trained detector on validation images,
+from pixels to masks, with the detectors in turns; and those of the training with its evaluation.
 """
 
 import argparse
@@ -42,8 +42,8 @@ COLUMNS = {
     'backbone_parameters': ('parameters', '{:,.0f}'),
     'backbone_macs': ('MACs', '{:,.0f}'),
     'parameters': ('with heads', '{:,.0f}'),
-    'seconds_per_image': ('s / image', '{:.3f}'),
-    'train_cpu_seconds': ('CPU s', '{:.0f}'),
+    'cpu_seconds_per_image': ('CPU s / image', '{:.3f}'),
+    'train_cpu_seconds': ('CPU s of training', '{:.0f}'),
     'bbox_mAP': ('box AP', '{:.3f}'),
     'segm_mAP': ('mask AP', '{:.3f}'),
 }
@@ -92,14 +92,14 @@ def validation_images(cfg: Config) -> list[torch.Tensor]:
 
 
 def seconds(detector: nn.Module, image: torch.Tensor) -> float:
-    """Time of one image."""
+    """CPU time of one image."""
     size = image.shape[1:]
     meta = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), img_id=0)
     batch = {'inputs': [image], 'data_samples': [DetDataSample(metainfo=meta)]}
-    start = time.perf_counter()
+    start = time.process_time()
     with torch.no_grad():
         detector.test_step(batch)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def measure(names: list[str], work_dir: Path, options: list[str], reuse: bool) -> list[dict]:
@@ -128,7 +128,7 @@ def measure(names: list[str], work_dir: Path, options: list[str], reuse: bool) -
     images = validation_images(cfg)
     rounds = [[seconds(detector, image) for detector in detectors] for image in images][1:]
     for row, times in zip(rows, zip(*rounds, strict=True), strict=True):
-        row['seconds_per_image'] = round(statistics.median(times), 4)
+        row['cpu_seconds_per_image'] = round(statistics.median(times), 4)
     return rows
 
 
