@@ -8,7 +8,7 @@
 Each backbone trains Mask R-CNN with the same light heads from random weights by its config
 `det/NAME_maskrcnn_mini.py`. Parameters and multiply-adds are those of the backbone alone and of the
 whole model, for one image of 160×224. Seconds are of CPU time, over all threads, so that a busy
-machine does not change them: per image the median of the trained detector on validation images,
+machine hardly changes them: per image the median of the trained detector on validation images,
 from pixels to masks, with the detectors in turns; and those of the training with its evaluation.
 """
 
