@@ -50,7 +50,8 @@ setup(
     extras_require={
         'onedl': ONEDL,
         'openmmlab': OPENMMLAB,
+        'page': ['gradio'],
         'tensorboard': ['tensorboard'],
-        'test': ['pytest', 'ruff', 'tensorboard'],
+        'test': ['pytest', 'ruff', 'gradio', 'selenium', 'tensorboard'],
     },
 )
