@@ -1,11 +1,19 @@
 # `make demo` and `make test` need nothing but Python 3.10 to 3.12 and a C++ compiler.
 VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
+# Files of tests go to two processes of one thread each: faster than one process of two threads.
+PYTEST = OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
 
-.PHONY: env demo demo-seg test lint
+.PHONY: env env-openmmlab demo demo-seg test test-openmmlab lint
 
 env:
-	@VENV=$(VENV) tools/make_env.sh
+	@FAMILY=onedl VENV=$(VENV) tools/make_env.sh
+
+# The upstream packages, in an environment of their own.
+env-openmmlab test-openmmlab: VENV = .venv-openmmlab
+
+env-openmmlab:
+	@FAMILY=openmmlab VENV=$(VENV) tools/make_env.sh
 
 demo: env
 	$(PYTHON_IN_VENV) tools/demo.py
@@ -18,4 +26,7 @@ lint: env
 	$(VENV)/bin/ruff format --check .
 
 test: lint
-	$(PYTHON_IN_VENV) -m pytest
+	$(PYTEST)
+
+test-openmmlab: env-openmmlab
+	$(PYTEST)

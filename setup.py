@@ -14,7 +14,7 @@ ONEDL = [
 ]
 OPENMMLAB = [
     'mmengine>=0.10.7',
-    'mmcv>=2.1.0',
+    'mmcv>=2.1.0,<2.2.0',  # mmdet and mmsegmentation refuse 2.2 at import
     'mmdet>=3.3.0',
     'mmsegmentation>=1.2.2',
     'mmpretrain>=1.2.0',
@@ -22,6 +22,7 @@ OPENMMLAB = [
     'regex',
     'torchvision',
 ]
+TEST = ['pytest', 'pytest-xdist', 'ruff', 'gradio', 'selenium', 'tensorboard']
 ROOT = Path(__file__).resolve().parent
 
 
@@ -52,6 +53,6 @@ setup(
         'openmmlab': OPENMMLAB,
         'page': ['gradio'],
         'tensorboard': ['tensorboard'],
-        'test': ['pytest', 'ruff', 'gradio', 'selenium', 'tensorboard'],
+        'test': TEST,
     },
 )

@@ -31,6 +31,11 @@ BACKENDS: dict[str, Callable] = {
         _late('.chunked', 'chunked_forward'),
         _late('.chunked', 'chunked_backward'),
     ),
+    'native': make_op(
+        'bi_gla_native',
+        _late('.native', 'native_forward'),
+        _late('.native', 'native_backward'),
+    ),
     'triton': make_op(
         'bi_gla_triton',
         _late('.triton_op', 'triton_forward'),
@@ -108,7 +113,9 @@ def bi_gla(
 
 
 def _choose(q: Tensor, v: Tensor) -> str:
-    """Triton for what it supports on a GPU, the chunk form for everything else."""
+    """Triton on a GPU, C++ on a CPU; the chunk form for what neither supports."""
+    if q.device.type == 'cpu':
+        return 'native' if _native_runs() else 'chunked'
     supported = (
         q.device.type == 'cuda'
         and find_spec('triton') is not None
@@ -117,6 +124,13 @@ def _choose(q: Tensor, v: Tensor) -> str:
         and max(q.shape[-1], v.shape[-1]) <= 256
     )
     return 'triton' if supported else 'chunked'
+
+
+@torch.compiler.assume_constant_result
+def _native_runs() -> bool:
+    from .native_build import why_not
+
+    return why_not() is None
 
 
 def _check(given: dict[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""Bidirectional gated linear attention in chunk form, in plain torch: the CPU path, any device.
+"""Bidirectional gated linear attention in chunk form, in plain torch, on any device.
 
 Equations (4) to (11) of README.md. Inside a chunk both directions fill one score matrix, the
 forward one below and the backward one above its diagonal, so one product with v serves both;

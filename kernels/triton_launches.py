@@ -1,25 +1,23 @@
 """What the Triton backend would launch, without a GPU: for ahead-of-time builds and tests.
 
-A launch is recorded instead of run; its arguments give the signature, the compile-time constants
-and the key under which Triton caches the compiled kernel.
+A launch is recorded instead of run. Building one asks Triton for the kernel it would run on a chip,
+by Triton's own way from arguments to compiled kernels: launches that share one there share it here.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, NamedTuple
+from unittest import mock
 
 import torch
-import triton
 from triton.backends.compiler import GPUTarget
-from triton.backends.nvidia.compiler import CUDABackend
-from triton.compiler import ASTSource, CompiledKernel
-from triton.runtime.jit import JITFunction, create_function_from_signature
+from triton.compiler import CompiledKernel
+from triton.runtime import jit
+from triton.runtime.jit import JITFunction
 
 from . import triton_op
 from .shapes import Shape
-
-_OPTIONS = ('num_warps', 'num_stages')
-_TYPES = {torch.float32: '*fp32', torch.bfloat16: '*bf16', torch.float16: '*fp16'}
 
 
 class Launch(NamedTuple):
@@ -33,38 +31,23 @@ class Launch(NamedTuple):
         keys = {True: ' of keys', False: ' of queries', None: ''}
         return self.kernel.__name__ + keys[self.arguments.get('OF_KEYS')]
 
-    def _constants(self) -> dict[str, Any]:
-        names = [p.name for p in self.kernel.params if p.is_constexpr]
-        return {name: self.arguments[name] for name in names}
-
-    def options(self) -> dict[str, int]:
-        return {name: self.arguments[name] for name in _OPTIONS if name in self.arguments}
-
-    def cache_key(self, capability: int = 90) -> str:
-        """What decides whether Triton compiles anew: types, constants, specialisations, options."""
-        backend = CUDABackend(GPUTarget('cuda', capability, 32))
-        bind = create_function_from_signature(self.kernel.signature, self.kernel.params, backend)
-        _, specialization, options = bind(**self.arguments)
-        return str((self.name, specialization, options))
-
     def build(self, capability: int) -> CompiledKernel:
-        """Compile ahead of time for a GPU of this compute capability (80, 90, …)."""
-        constants = self._constants()
-        signature, aligned = {}, {}
-        for i, parameter in enumerate(self.kernel.params):
-            value = self.arguments[parameter.name]
-            if parameter.name in constants:
-                signature[parameter.name] = 'constexpr'
-            elif isinstance(value, torch.Tensor):
-                signature[parameter.name] = _TYPES[value.dtype]
-                if value.data_ptr() % 16 == 0:
-                    aligned[(i,)] = [['tt.divisibility', 16]]
-            else:
-                signature[parameter.name] = parameter.annotation_type
-        source = ASTSource(self.kernel, signature, constants, aligned)
-        return triton.compile(
-            source, target=GPUTarget('cuda', capability, 32), options=self.options()
-        )
+        """The kernel for a GPU of this compute capability (80, 90, …), compiled on first use."""
+        with _chip(capability):
+            return self.kernel.warmup(grid=(1,), **self.arguments)
+
+
+@contextmanager
+def _chip(capability: int) -> Iterator[None]:
+    """Within this context Triton compiles for such a GPU, whatever is there."""
+    chip = SimpleNamespace(
+        # Triton keeps compiled kernels by the number of the device.
+        get_current_device=lambda: capability,
+        get_current_stream=lambda device: 0,
+        get_current_target=lambda: GPUTarget('cuda', capability, 32),
+    )
+    with mock.patch.object(jit, 'driver', SimpleNamespace(active=chip)):
+        yield
 
 
 class _Recorder:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
+from .pointwise import swiglu
+
 
 class GatedMLP(nn.Module):
     """SwiGLU feed-forward: fc2(silu(a) ⊙ b) with [a, b] = fc1(x); no biases."""
@@ -20,8 +22,7 @@ class GatedMLP(nn.Module):
         self.fc2 = nn.Linear(hidden, channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, value = self.fc1(x).chunk(2, dim=-1)
-        return self.fc2(F.silu(gate) * value)
+        return self.fc2(swiglu(self.fc1(x)))
 
 
 class MLP(nn.Module):
@@ -37,7 +38,7 @@ class MLP(nn.Module):
 
 
 class LayerScale(nn.Module):
-    """One learned factor per channel (arXiv 2103.17239, equation 4)."""
+    """One learned factor per channel (arXiv 2103.17239)."""
 
     def __init__(self, channels: int, initial: float) -> None:
         super().__init__()

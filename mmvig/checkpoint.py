@@ -9,8 +9,9 @@ from urllib.error import URLError
 import torch
 from mmengine.dist import barrier, get_rank
 from mmengine.logging import print_log
-from mmengine.runner import checkpoint as host
 from torch import Tensor, nn
+
+from . import safe_globals
 
 # Official name → ours; `{}` stands for an index. Modules carry `.weight` and `.bias` alike.
 _MIXER = {
@@ -123,12 +124,15 @@ def read(source: str, map_location: str = 'cpu') -> dict:
             return _fetch(source, map_location)
         if not Path(source).is_file():
             raise FileNotFoundError(f'expected a checkpoint file at {source}, there is none')
-        with torch.serialization.safe_globals(_host_globals()):
-            return torch.load(source, map_location=map_location, weights_only=True)
+        safe_globals.allow()
+        return torch.load(source, map_location=map_location, weights_only=True)
     except UnpicklingError as error:
+        # torch wraps the cause in advice to load without the check.
+        advice = r'(?s).*(trusted source\.|WeightsUnpickler error:)|Check the documentation.*'
+        cause = ' '.join(re.sub(advice, '', str(error)).split())
         raise ValueError(
             f'{source} is refused: expected a checkpoint with only tensors, numbers and containers '
-            f'in it, but it is no checkpoint or asks for more, which could run code ({error}). '
+            f'in it, but it is no checkpoint or asks for more, which could run code ({cause}). '
             'Save it again as a plain state dict.'
         ) from error
     except (RuntimeError, EOFError) as error:
@@ -136,11 +140,6 @@ def read(source: str, map_location: str = 'cpu') -> dict:
             f'{source} is damaged: expected a whole PyTorch checkpoint, could not read it '
             f'({error}). Fetch or write it again.'
         ) from error
-
-
-def _host_globals() -> list:
-    """What the installed mmengine says its own checkpoints hold; upstream's says nothing."""
-    return getattr(host, 'get_torch_safe_globals', list)()
 
 
 def _fetch(url: str, map_location: str) -> dict:

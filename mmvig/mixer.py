@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .kernels import bi_gla
+from .pointwise import inject
 
 
 class RMSNorm(nn.Module):
@@ -88,11 +89,15 @@ class GatedLinearAttention2d(nn.Module):
     def forward(self, x_BYXC: Tensor) -> Tensor:
         local_BCYX = self.activation(self.local_conv(x_BYXC.permute(0, 3, 1, 2)))
         local_BTC = local_BCYX.permute(0, 2, 3, 1).flatten(1, 2)
-        local = self._split_heads(local_BTC)
         attended = self.attend(local_BTC)
-        inject = self._split_heads(self.inject_gate(local_BTC).sigmoid())
-        near, far = self.local_norm(local), self.global_norm(attended)
-        mixed = torch.lerp(near.to(inject.dtype), far.to(inject.dtype), inject)
+        mixed = inject(
+            attended,
+            self._split_heads(local_BTC),
+            self._split_heads(self.inject_gate(local_BTC)),
+            self.global_norm.weight,
+            self.local_norm.weight,
+            self.global_norm.eps,
+        )
         return self.proj(self.activation(mixed.flatten(2))).view(x_BYXC.shape)
 
     def attend(self, local_BTC: Tensor) -> Tensor:

@@ -164,6 +164,7 @@ def test_init_weights_starts_as_documented(case):
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
 def test_autocast_is_finite_and_near_float32(case, dtype):
+    """Measured over six seeds: up to 1.3 % of the largest value in bf16, 0.16 % in fp16."""
     model = case.build()
     image = torch.randn(2, 3, 64, 64)
     exact = model(image)

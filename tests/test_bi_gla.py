@@ -12,51 +12,58 @@ from mmvig.kernels.reference import bi_gla_reference
 from .op_cases import GATES, assert_as_exact_as_torch, inputs, run
 
 LENGTHS = (1, 5, 63, 64, 65, 200, 1000)
-CHUNKED = BACKENDS['chunked']
-EXACT = ('reference', 'chunked')  # backends that compute in float64
+FAST = ('chunked', 'native')  # backends with a backward pass of their own
+EXACT = ('reference', *FAST)  # backends that compute in float64
 
 
+@pytest.mark.parametrize('backend', FAST)
 @pytest.mark.parametrize('T', LENGTHS)
 @pytest.mark.parametrize('gate', [*GATES, 'mixed'])
-def test_chunked_is_the_recurrence(T, gate, poisoned):
+def test_the_recurrence_in_float64(backend, T, gate, poisoned):
     args = inputs(T, gate)
-    for x, y in zip(run(CHUNKED, args), run(bi_gla_reference, args), strict=True):
+    for x, y in zip(run(BACKENDS[backend], args), run(bi_gla_reference, args), strict=True):
         torch.testing.assert_close(x, y, atol=1e-12 * max(1, y.abs().max().item()), rtol=0)
 
 
+@pytest.mark.parametrize('backend', FAST)
 @pytest.mark.parametrize('directions', ['fwd', 'bwd'])
 @pytest.mark.parametrize('T', [1, 5, 65, 200])
-def test_one_direction(T, directions, poisoned):
+def test_one_direction(backend, T, directions, poisoned):
     args = inputs(T)
     for x, y in zip(
-        run(CHUNKED, args, directions), run(bi_gla_reference, args, directions), strict=True
+        run(BACKENDS[backend], args, directions),
+        run(bi_gla_reference, args, directions),
+        strict=True,
     ):
         torch.testing.assert_close(x, y, atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize('backend', FAST)
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize('gate', [-1e-4, -1.0, 'mixed'])
-def test_low_precision(dtype, gate):
-    assert_as_exact_as_torch(CHUNKED, inputs(200, gate, dtype))
+def test_low_precision(backend, dtype, gate):
+    assert_as_exact_as_torch(BACKENDS[backend], inputs(200, gate, dtype))
 
 
-def test_mixed_dtypes_under_autocast():
+@pytest.mark.parametrize('backend', FAST)
+def test_mixed_dtypes_under_autocast(backend):
     q, k, v, g_fwd, g_bwd = inputs(70, dtype=torch.float32)
     args = [q.bfloat16(), k.bfloat16(), v.bfloat16(), g_fwd, g_bwd]
     with torch.autocast('cpu', torch.bfloat16):
-        found = run(CHUNKED, args)
+        found = run(BACKENDS[backend], args)
     assert [x.dtype for x in found[1:]] == [x.dtype for x in args]
-    assert_as_exact_as_torch(CHUNKED, args)
-    torch.testing.assert_close(found, run(CHUNKED, args), atol=0, rtol=0)
+    assert_as_exact_as_torch(BACKENDS[backend], args)
+    torch.testing.assert_close(found, run(BACKENDS[backend], args), atol=0, rtol=0)
 
 
-def test_long_sequence_of_small_gates_behind_large_ones():
+@pytest.mark.parametrize('backend', FAST)
+def test_long_sequence_of_small_gates_behind_large_ones(backend):
     """Differences of cumulative sums would lose the small gates here."""
     q, k, v, g, h = inputs(4096, dtype=torch.float32, B=1, H=1, K=4, V=4)
     for gate in (g, h):
         gate.fill_(-1e-3)
         gate[:, ::97] = -200.0
-    assert_as_exact_as_torch(CHUNKED, [q, k, v, g, h])
+    assert_as_exact_as_torch(BACKENDS[backend], [q, k, v, g, h])
 
 
 @pytest.mark.parametrize('backend', EXACT)
@@ -161,16 +168,20 @@ def test_batch_invariance(backend):
         torch.testing.assert_close(out[i : i + 1], alone, atol=1e-13, rtol=0)
 
 
-def test_runs_are_equal_to_the_bit():
+@pytest.mark.parametrize('backend', FAST)
+def test_runs_are_equal_to_the_bit(backend):
     args = inputs(300, dtype=torch.float32)
-    torch.testing.assert_close(run(CHUNKED, args), run(CHUNKED, args), atol=0, rtol=0)
+    torch.testing.assert_close(
+        run(BACKENDS[backend], args), run(BACKENDS[backend], args), atol=0, rtol=0
+    )
 
 
-def test_operator_contract():
+@pytest.mark.parametrize('backend', FAST)
+def test_operator_contract(backend):
     """Schema, fake kernel and autograd registration as torch checks them."""
     args = [x.requires_grad_() for x in inputs(40, B=1, dtype=torch.float32)]
     for gates in ((args[3], args[4]), (args[3], None), (None, args[4])):
-        torch.library.opcheck(torch.ops.mmvig.bi_gla_chunked, (*args[:3], *gates, 0.5))
+        torch.library.opcheck(BACKENDS[backend], (*args[:3], *gates, 0.5))
 
 
 def test_compiles_without_a_graph_break():

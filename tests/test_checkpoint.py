@@ -3,14 +3,21 @@
 import os
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
+from pickle import UnpicklingError
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from mmvig.backbones import MultiScaleViG, PlainViG, ViR
 from mmvig.checkpoint import backbone_weights, from_official, load_pretrained, read, to_official
+from mmvig.cli.run import command
 
 from . import golden
 
@@ -183,20 +190,76 @@ def test_damaged_files(tmp_path, official):
         backbone_weights({'epoch': 3})
 
 
-class Hostile:
-    def __init__(self, marker):
-        self.marker = marker
+class Reduced:
+    """Is written as what it holds: a function, its arguments, and items to set on the result."""
+
+    def __init__(self, *reduced):
+        self.reduced = reduced
 
     def __reduce__(self):
-        return os.mkdir, (self.marker,)
+        return self.reduced
 
 
-def test_a_file_that_would_run_code_is_refused(tmp_path):
+def calling(marker: str):
+    """Names the function to call."""
+    return Reduced(os.mkdir, (marker,))
+
+
+def calling_by_getattr(marker: str):
+    """Names no function that mmengine's list does not, and reaches any by their attributes.
+
+    It puts one of its choice into the unpickler, which then calls it with the bytes of a number.
+    """
+
+    def attribute(owner, name, **members):
+        return Reduced(getattr, (owner, name), None, None, iter(members.items()))
+
+    names = attribute(torch._utils._rebuild_tensor_v2, '__globals__')
+    with_names = attribute(Reduced(OrderedDict, (), names), 'torch')
+    mkdir = attribute(attribute(with_names, 'os'), 'mkdir')
+    unpickler = attribute(with_names, '_weights_only_unpickler')
+    return [
+        attribute(unpickler, '__dict__', decode_long=mkdir),
+        int.from_bytes(marker.encode(), 'little'),
+    ]
+
+
+@pytest.fixture(params=[calling, calling_by_getattr])
+def hostile(request, tmp_path):
+    """A file that would make a folder."""
     marker, path = tmp_path / 'ran', tmp_path / 'hostile.pth'
-    torch.save({'state_dict': Hostile(str(marker))}, path)
-    with pytest.raises(ValueError, match='is refused.*could run code'):
-        read(str(path))
+    torch.save({'state_dict': request.param(str(marker))}, path)
+    yield str(path)
     assert not marker.exists()
+
+
+def test_a_file_that_would_run_code_is_refused(hostile):
+    with pytest.raises(ValueError, match='is refused.*could run code'):
+        read(hostile)
+
+
+def test_within_a_command_mmengine_refuses_it_too(hostile, monkeypatch):
+    """A config can name checkpoints that mmvig never sees."""
+    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
+    monkeypatch.setattr(mmengine_checkpoint, 'get_torch_safe_globals', None, raising=False)
+    with pytest.raises(UnpicklingError):
+        command(lambda: CheckpointLoader.load_checkpoint(hostile))()
+
+
+@pytest.mark.parametrize('core', ['numpy.core', 'numpy._core'])
+@pytest.mark.filterwarnings('ignore:numpy.core')
+def test_what_mmengine_writes_is_read(core, tmp_path, monkeypatch):
+    """Of NumPy 1 and 2, whichever is installed: history buffers and metrics."""
+    for x in (np.zeros(0), np.float64(0)):
+        monkeypatch.setattr(x.__reduce__()[0], '__module__', f'{core}.multiarray')
+    path = tmp_path / 'epoch_1.pth'
+    losses = HistoryBuffer([2.0, 1.0], [1, 1])
+    torch.save({'loss': losses, 'mAP': np.float64(0.5), 'ids': np.arange(2)}, path)
+    monkeypatch.undo()
+    found = read(str(path))
+    assert found['loss'].mean() == 1.5
+    assert found['mAP'] == 0.5
+    assert found['ids'].tolist() == [0, 1]
 
 
 def test_without_network_the_error_says_where_to_put_the_file(monkeypatch):

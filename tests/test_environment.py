@@ -1,21 +1,33 @@
 """The set-up and the package: each failure says what to do, and a wheel works anywhere."""
 
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
+# Family of packages → make's target and the file of its versions.
+FAMILIES = {
+    'onedl': ('env', 'constraints.txt'),
+    'openmmlab': ('env-openmmlab', 'constraints-openmmlab.txt'),
+}
+INSTALLED = next(
+    family
+    for family, name in (('onedl', 'onedl-mmengine'), ('openmmlab', 'mmengine'))
+    if list(metadata.distributions(name=name))
+)
+both_families = pytest.mark.parametrize('family', FAMILIES)
 
 
-def make_env(venv: Path, **env) -> subprocess.CompletedProcess:
+def make_env(venv: Path, family: str = INSTALLED, **env) -> subprocess.CompletedProcess:
+    env |= {'VENV': venv, 'FAMILY': family}
     return subprocess.run(
         [ROOT / 'tools/make_env.sh'],
-        env=os.environ | {'VENV': str(venv)} | {key: str(value) for key, value in env.items()},
+        env=os.environ | {key: str(value) for key, value in env.items()},
         capture_output=True,
         text=True,
     )
@@ -31,24 +43,27 @@ def borrowed(tmp_path) -> Path:
     return tmp_path / 'venv'
 
 
-def test_no_fitting_python(tmp_path):
-    done = make_env(tmp_path / 'venv', PYTHON='/bin/false')
+@both_families
+def test_no_fitting_python(family, tmp_path):
+    done = make_env(tmp_path / 'venv', family, PYTHON='/bin/false')
     assert done.returncode == 1
     assert 'expected Python 3.10 to 3.12' in done.stderr
-    assert 'make env PYTHON=' in done.stderr
+    assert f'make {FAMILIES[family][0]} PYTHON=' in done.stderr
 
 
-def test_too_little_disk(tmp_path):
-    done = make_env(tmp_path / 'venv', MMVIG_NEED_GIB=10_000_000)
+@both_families
+def test_too_little_disk(family, tmp_path):
+    done = make_env(tmp_path / 'venv', family, MMVIG_NEED_GIB=10_000_000)
     assert done.returncode == 1
     assert '10000000 GiB are needed' in done.stderr
-    assert 'make env VENV=' in done.stderr
+    assert f'make {FAMILIES[family][0]} VENV=' in done.stderr
     assert not (tmp_path / 'venv').exists()
 
 
-def test_unreachable_registry(borrowed):
+@both_families
+def test_unreachable_registry(family, borrowed):
     pip = {'PIP_INDEX_URL': 'http://127.0.0.1:9/simple', 'PIP_RETRIES': 1, 'PIP_TIMEOUT': 2}
-    done = make_env(borrowed, **pip, PIP_FORCE_REINSTALL=1)
+    done = make_env(borrowed, family, **pip, PIP_FORCE_REINSTALL=1)
     assert done.returncode == 1
     assert 'the package index could not be reached' in done.stderr
     assert 'PIP_INDEX_URL' in done.stderr
@@ -65,29 +80,44 @@ def test_no_compiler(borrowed, tmp_path):
     assert not list((tmp_path / 'cache').rglob('*.whl'))
 
 
-def test_wheel_works_from_anywhere(tmp_path):
-    source, wheels, site = tmp_path / 'source', tmp_path / 'wheels', tmp_path / 'site'
-    for name in ('mmvig', 'kernels', 'setup.py', 'pyproject.toml', 'README.md'):
-        path = ROOT / name
-        if path.is_dir():
-            shutil.copytree(path, source / name, symlinks=True)
-        else:
-            shutil.copy(path, source / name)
-    pip = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-build-isolation', '--no-deps']
-    subprocess.run([*pip, '-w', wheels, source], check=True)
-    (wheel,) = wheels.glob('mmvig-*.whl')
-    with zipfile.ZipFile(wheel) as archive:
-        names = archive.namelist()
-        archive.extractall(site)
-    assert 'mmvig/kernels/api.py' in names
-    assert not [name for name in names if name.startswith(('kernels/', 'tests/', 'tools/'))]
-    code = 'import mmvig.kernels, mmvig.backbones; print(mmvig.kernels.__file__)'
+def test_unknown_family(tmp_path):
+    done = make_env(tmp_path / 'venv', 'mmlab')
+    assert done.returncode == 1
+    assert 'expected FAMILY onedl or openmmlab, got mmlab' in done.stderr
+
+
+@both_families
+def test_an_environment_of_the_other_family(family, borrowed):
+    (other,) = set(FAMILIES) - {family}
+    (borrowed / '.mmvig-env').write_text(f'{other} stamp\n')
+    done = make_env(borrowed, family)
+    assert done.returncode == 1
+    assert f'holds the {other} packages' in done.stderr
+    assert f'make {FAMILIES[family][0]} VENV=' in done.stderr
+
+
+def test_each_target_makes_its_own_environment():
+    """Whatever is set outside: mixed in one environment, the families overwrite each other."""
     done = subprocess.run(
-        [sys.executable, '-c', code],
-        env=os.environ | {'PYTHONPATH': str(site)},
-        cwd=tmp_path,
+        ['make', '-n', 'test', 'test-openmmlab'],
+        cwd=ROOT,
+        env={key: os.environ[key] for key in ('PATH', 'HOME')} | {'FAMILY': 'openmmlab'},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert str(site) in done.stdout
+    assert 'FAMILY=onedl VENV=.venv tools' in done.stdout
+    assert 'FAMILY=openmmlab VENV=.venv-openmmlab tools' in done.stdout
+    for venv in ('.venv', '.venv-openmmlab'):
+        assert f' {venv}/bin/python -m pytest ' in done.stdout
+
+
+@both_families
+def test_pinned_versions_are_what_setup_asks_for(family):
+    lines = (ROOT / FAMILIES[family][1]).read_text().splitlines()
+    pinned = dict(line.split('==') for line in lines if not line.startswith('#'))
+    asked = [Requirement(line) for line in metadata.requires('mmvig')]
+    asked = [it for it in asked if it.marker and it.marker.evaluate({'extra': family})]
+    assert len(asked) > 5
+    for requirement in asked:
+        assert requirement.specifier.contains(pinned[requirement.name]), requirement

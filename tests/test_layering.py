@@ -9,8 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # Later files may import earlier ones.
-ORDER = ('mmvig.kernels', 'mmvig.registry', 'mmvig.mixer', 'mmvig.retention', 'mmvig.key_only',
-         'mmvig.block', 'mmvig.checkpoint', 'mmvig.backbones.base', 'mmvig.backbones.multi_scale',
+ORDER = ('mmvig.kernels', 'mmvig.registry', 'mmvig.pointwise', 'mmvig.mixer', 'mmvig.retention',
+         'mmvig.key_only', 'mmvig.block', 'mmvig.checkpoint', 'mmvig.backbones.base',
+         'mmvig.backbones.multi_scale',
          'mmvig.backbones.plain', 'mmvig.backbones', 'mmvig.neck', 'mmvig.hosts', 'mmvig.optim',
          'mmvig.datasets', 'mmvig.zoo', 'mmvig.inspection.features', 'mmvig.inspection.field',
          'mmvig.inspection.mixers', 'mmvig.inspection.record', 'mmvig.inspection', 'mmvig.curves',

@@ -33,7 +33,7 @@ def test_the_wheel_holds_configs_tools_and_kernels(wheel):
             if path.is_file() and '__pycache__' not in path.parts:
                 assert f'mmvig/.mim/{path.relative_to(ROOT).as_posix()}' in names
     assert 'mmvig/.mim/model-index.yml' in names
-    assert {f'mmvig/kernels/{path.name}' for path in ROOT.glob('kernels/*.py')} <= names
+    assert {f'mmvig/kernels/{path.name}' for path in ROOT.glob('kernels/*.[pc]*')} <= names
     tops = {name.split('/')[0] for name in names}
     assert {top for top in tops if not top.endswith('.dist-info')} == {'mmvig'}
 

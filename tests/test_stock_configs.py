@@ -15,6 +15,7 @@ from mmengine.structures import InstanceData, PixelData
 SIZE = 96
 CHANNELS = [96, 192, 384, 768]
 VIG = dict(_delete_=True, type='mmvig.MultiScaleViG', arch='tiny')
+PLAIN = dict(_delete_=True, type='mmvig.PlainViG', arch='tiny')
 
 
 def stock(host: str, name: str, **model: dict) -> Config:
@@ -121,6 +122,24 @@ def test_mmseg(name, heads):
     cfg.model.pretrained = None
     cfg.model.data_preprocessor.size = (SIZE, SIZE)
     step(cfg, seg_batch())
+
+
+def test_one_map_without_a_neck():
+    """A plain backbone's map at stride 16 alone, under heads that take a single one."""
+    one = dict(in_channels=192)
+    detector = stock(
+        'mmdet', 'faster_rcnn/faster-rcnn_r50-caffe-dc5_1x_coco.py',
+        backbone=PLAIN, rpn_head=dict(one, feat_channels=192),
+        roi_head=dict(bbox_roi_extractor=dict(out_channels=192), bbox_head=one),
+    )  # fmt: skip
+    step(detector, det_batch())
+    segmentor = stock(
+        'mmseg', 'fcn/fcn_r50-d8_4xb4-80k_ade20k-512x512.py',
+        backbone=PLAIN, decode_head=dict(one, in_index=0), auxiliary_head=None,
+    )  # fmt: skip
+    segmentor.model.pretrained = None
+    segmentor.model.data_preprocessor.size = (SIZE, SIZE)
+    step(segmentor, seg_batch())
 
 
 def test_mmpretrain():

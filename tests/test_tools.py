@@ -14,6 +14,7 @@ import mmvig.__main__
 import mmvig.cli.train
 
 from .commands import call, losses, tool
+from .test_checkpoint import calling
 
 ROOT = Path(__file__).resolve().parents[1]
 MINI = ROOT / 'configs/det/vig_maskrcnn_mini.py'
@@ -144,12 +145,15 @@ def in_process(workspace, monkeypatch, capsys):
         ("no config 'vig_maskrcnn_mni'; did you mean", ['train', 'vig_maskrcnn_mni']),
         ('--tta needs tta_model and tta_pipeline in the config', ['test', MINI, TRAINED, '--tta']),
         ('expected --batch-size to be at least 1', [*PREDICT, '--batch-size', '0']),
+        ('hostile.pth is refused', ['train', MINI, '--resume', 'hostile.pth']),
         ('expected --out to end in .pkl', ['test', MINI, 'cut.pth', '--out', 'x.json']),
     ],
 )
 def test_errors_say_what_to_do(message, command, trained, workspace, in_process):
     (workspace / 'cut.pth').write_bytes(trained.read_bytes()[:100_000])
+    torch.save(calling(str(workspace / 'ran')), workspace / 'hostile.pth')
     assert re.search(message, in_process(*command))
+    assert not (workspace / 'ran').exists()
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ provider, mode, shape, dtype and device.
 import argparse
 import statistics
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from bench_providers import BUILDERS, FORWARD_ONLY, OTHER_FUNCTION, SLOW_TO_BUILD, Provider
 from bench_rows import device_name, merge, origin, read
+from bench_timing import Timer, peak_bytes
 
 from mmvig.kernels.reference import bi_gla_reference
 from mmvig.kernels.shapes import LENGTHS, SHAPES, Shape
@@ -68,51 +68,12 @@ def check(name: str, provider: Provider, dtype: torch.dtype, device: str, mode: 
             )
 
 
-class Timer:
-    """Milliseconds of one call; on a GPU by events, with the cache flushed before it."""
-
-    def __init__(self, device: str) -> None:
-        self.cuda = device == 'cuda'
-        self.flush = torch.empty(2**28 if self.cuda else 1, dtype=torch.int8, device=device)
-
-    def __call__(self, function: Callable[[], object]) -> float:
-        if not self.cuda:
-            start = time.perf_counter()
-            function()
-            return 1e3 * (time.perf_counter() - start)
-        self.flush.zero_()
-        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        first.record()
-        function()
-        last.record()
-        torch.cuda.synchronize()
-        return first.elapsed_time(last)
-
-
 def copy_bandwidth(device: str, timer: Timer) -> float:
     """Bytes per second, read and written, of a device-to-device copy far larger than the caches."""
     source = torch.empty(2**30 if device == 'cuda' else 2**28, dtype=torch.int8, device=device)
     target = torch.empty_like(source)
     ms = statistics.median(timer(lambda: target.copy_(source)) for _ in range(10))
     return 2 * source.nbytes / (ms / 1e3)
-
-
-def peak_bytes(device: str, function: Callable[[], object]) -> int:
-    """Growth of the peak memory over one call (Linux, or the GPU's allocator)."""
-    if device == 'cuda':
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        function()
-        return torch.cuda.max_memory_allocated() - before
-    Path('/proc/self/clear_refs').write_text('5')
-    before = _status('VmRSS')
-    function()
-    return _status('VmHWM') - before
-
-
-def _status(field: str) -> int:
-    lines = Path('/proc/self/status').read_text().splitlines()
-    return 1024 * int(next(line for line in lines if line.startswith(field)).split()[1])
 
 
 def measure(names: list[str], shapes: list[Shape], dtype: str, device: str, runs: int) -> Iterator:

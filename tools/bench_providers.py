@@ -91,6 +91,7 @@ def _ours(backend: str) -> Provider:
 BUILDERS: dict[str, Callable[[], Provider | None]] = {
     'triton': lambda: _ours('triton') if torch.cuda.is_available() else None,
     'chunked': lambda: _ours('chunked'),
+    'native': lambda: _ours('native') if not torch.cuda.is_available() else None,
     'chunked-compiled': compiled_chunked,
     'token-loop': lambda: token_loop if torch.cuda.is_available() else None,
     'fla-chunk': lambda: _fla('chunk_gla'),

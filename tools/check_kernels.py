@@ -43,10 +43,10 @@ def rows(dtypes: list[str], capabilities: list[int], widths: list) -> Iterator[d
     for K, V in widths:
         for dtype in dtypes:
             launches = launches_of(Shape(1, 200, 3, K, V), DTYPES[dtype])
-            unique = {launch.cache_key(): launch for launch in launches}
-            for launch in unique.values():
-                for capability in capabilities:
-                    used = resources(launch.build(capability))
+            for capability in capabilities:
+                built = {launch.build(capability): launch.name for launch in launches}
+                for kernel, name in built.items():
+                    used = resources(kernel)
                     short = (
                         used['STACK'] > 0
                         or used['LOCAL'] > 0
@@ -54,8 +54,8 @@ def rows(dtypes: list[str], capabilities: list[int], widths: list) -> Iterator[d
                         or used['SHARED'] > SHARED_LIMIT[capability]
                     )
                     yield dict(
-                        kernel=launch.name, K=K, V=V, dtype=dtype, sm=capability, **used,
-                        warps=launch.options()['num_warps'], fits='no' if short else 'yes',
+                        kernel=name, K=K, V=V, dtype=dtype, sm=capability, **used,
+                        warps=kernel.metadata.num_warps, fits='no' if short else 'yes',
                     )  # fmt: skip
 
 

@@ -2,12 +2,14 @@
 
     python tools/compare_backbones.py                  # trains each, then a table, CSV and plot
     python tools/compare_backbones.py vir linglo       # only these; the others keep their rows
+    python tools/compare_backbones.py --reuse          # counts and times what is trained already
     python tools/compare_backbones.py --table          # prints and draws what the CSV holds
 
 Each backbone trains Mask R-CNN with the same light heads from random weights by its config
 `det/NAME_maskrcnn_mini.py`. Parameters and multiply-adds are those of the backbone alone and of the
 whole model, for one image of 160×224. Seconds per image is the median time of the trained detector,
-from pixels to masks. CPU seconds are those of the training with its evaluation, over all threads.
+from pixels to masks; the detectors take turns. CPU seconds are those of the training with its
+evaluation, over all threads.
 """
 
 import argparse
@@ -21,7 +23,9 @@ from pathlib import Path
 
 import torch
 from bench_rows import device_name, merge, origin, read
+from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from torch import nn
 
 from mmvig.checkpoint import read as read_checkpoint
 from mmvig.checkpoint import weights_of
@@ -30,6 +34,7 @@ from mmvig.cli.flops import build, count
 ROOT = Path(__file__).resolve().parents[1]
 BACKBONES = ('vig', 'vig-plain', 'vir', 'linglo')
 SHAPE = (160, 224)
+RUNS = 20
 KEY = ('config', 'device')
 COLUMNS = {
     'backbone': ('backbone', '{}'),
@@ -43,8 +48,11 @@ COLUMNS = {
 }
 
 
-def train(config: Path, work_dir: Path, options: list[str]) -> dict[str, float]:
+def train(config: Path, work_dir: Path, options: list[str], reuse: bool) -> dict[str, float]:
     """Wall and CPU seconds of a training, and what its evaluation found."""
+    note = work_dir / 'training.json'
+    if reuse and note.is_file():
+        return json.loads(note.read_text())
     before, start = cpu_seconds(), time.monotonic()
     command = [sys.executable, ROOT / 'tools/train.py', config, '--work-dir', work_dir]
     if options:
@@ -56,8 +64,10 @@ def train(config: Path, work_dir: Path, options: list[str]) -> dict[str, float]:
     )
     latest = max(work_dir.glob('*/vis_data/scalars.json'))
     lines = [json.loads(line) for line in latest.read_text().splitlines()]
-    found = next(line for line in reversed(lines) if 'coco/bbox_mAP' in line)
-    return seconds | {name: found[f'coco/{name}'] for name in ('bbox_mAP', 'segm_mAP')}
+    metrics = next(line for line in reversed(lines) if 'coco/bbox_mAP' in line)
+    found = seconds | {name: metrics[f'coco/{name}'] for name in ('bbox_mAP', 'segm_mAP')}
+    note.write_text(json.dumps(found))
+    return found
 
 
 def cpu_seconds() -> float:
@@ -65,43 +75,52 @@ def cpu_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def seconds_per_image(cfg: Config, checkpoint: Path, runs: int = 20) -> float:
-    """Median time of the trained detector on one image of noise."""
-    from mmdet.structures import DetDataSample
-
+def load(cfg: Config, work_dir: Path) -> nn.Module:
+    """The detector that was trained there."""
+    checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
     model = build(cfg)
-    model.load_state_dict(weights_of(read_checkpoint(str(checkpoint))))
+    model.load_state_dict(weights_of(read_checkpoint(checkpoint)))
+    return model
+
+
+def seconds(detector: nn.Module) -> float:
+    """Time of one image of noise."""
     image = torch.randint(0, 256, (3, *SHAPE), dtype=torch.uint8)
     meta = dict(img_shape=SHAPE, ori_shape=SHAPE, scale_factor=(1.0, 1.0), img_id=0)
-    times = []
-    for _ in range(runs + 1):
-        sample = DetDataSample(metainfo=meta)
-        start = time.perf_counter()
-        with torch.no_grad():
-            model.test_step({'inputs': [image], 'data_samples': [sample]})
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+    batch = {'inputs': [image], 'data_samples': [DetDataSample(metainfo=meta)]}
+    start = time.perf_counter()
+    with torch.no_grad():
+        detector.test_step(batch)
+    return time.perf_counter() - start
 
 
-def measure(name: str, work_dir: Path, options: list[str]) -> dict[str, object]:
-    config = ROOT / f'configs/det/{name}_maskrcnn_mini.py'
-    cfg = Config.fromfile(config)
-    counts = count(cfg, SHAPE)
-    backbone = counts['parts']['backbone']
-    found = train(config, work_dir, options)
-    checkpoint = Path((work_dir / 'last_checkpoint').read_text().strip())
-    return dict(
-        config=f'det/{name}_maskrcnn_mini',
-        device=device_name('cpu'),
-        backbone=cfg.model.backbone.type.removeprefix('mmvig.') + ' ' + cfg.model.backbone.arch,
-        backbone_parameters=backbone['parameters'],
-        backbone_macs=backbone['macs'],
-        parameters=counts['parameters'],
-        macs=counts['macs'],
-        seconds_per_image=round(seconds_per_image(cfg, checkpoint), 4),
-        **found,
-        **origin(),
-    )
+def measure(names: list[str], work_dir: Path, options: list[str], reuse: bool) -> list[dict]:
+    """A row for each backbone."""
+    rows, detectors = [], []
+    for name in names:
+        config = ROOT / f'configs/det/{name}_maskrcnn_mini.py'
+        cfg = Config.fromfile(config)
+        found = train(config, work_dir / name, options, reuse)
+        detectors.append(load(cfg, work_dir / name))
+        counts = count(cfg, SHAPE)
+        part, backbone = counts['parts']['backbone'], cfg.model.backbone
+        rows.append(
+            dict(
+                config=f'det/{config.stem}',
+                device=device_name('cpu'),
+                backbone=f'{backbone.type.removeprefix("mmvig.")} {backbone.arch}',
+                backbone_parameters=part['parameters'],
+                backbone_macs=part['macs'],
+                parameters=counts['parameters'],
+                macs=counts['macs'],
+                **found,
+                **origin(),
+            )
+        )
+    rounds = [[seconds(detector) for detector in detectors] for _ in range(RUNS + 1)][1:]
+    for row, times in zip(rows, zip(*rounds, strict=True), strict=True):
+        row['seconds_per_image'] = round(statistics.median(times), 4)
+    return rows
 
 
 def table(rows: list[dict[str, str]]) -> str:
@@ -149,14 +168,15 @@ def main() -> None:
     parser.add_argument('names', nargs='*', metavar='NAME', help=f'of {", ".join(BACKBONES)}')
     parser.add_argument('--csv', type=Path, default=ROOT / 'benchmarks/backbones_mini.csv')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare'))
+    parser.add_argument('--reuse', action='store_true', help='keep finished trainings')
     parser.add_argument('--table', action='store_true', help='only print and draw the CSV')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='KEY=VALUE … of the trainings')
     args = parser.parse_args()
     if unknown := set(args.names) - set(BACKBONES):
         parser.error(f'expected names of {", ".join(BACKBONES)}; got {", ".join(sorted(unknown))}')
-    for name in () if args.table else args.names or BACKBONES:
-        row = measure(name, args.work_dir.resolve() / name, args.cfg_options)
-        merge(args.csv, [row], KEY)
+    if not args.table:
+        names = args.names or list(BACKBONES)
+        merge(args.csv, measure(names, args.work_dir.resolve(), args.cfg_options, args.reuse), KEY)
     rows = read(args.csv)
     sys.stdout.write(table(rows))
     plot(rows, args.csv.with_suffix('.png'))
