@@ -22,7 +22,7 @@ OPENMMLAB = [
     'regex',
     'torchvision',
 ]
-TEST = ['pytest', 'pytest-xdist', 'ruff', 'tensorboard']
+TEST = ['pytest', 'pytest-xdist', 'ruff', 'gradio', 'selenium', 'tensorboard']
 ROOT = Path(__file__).resolve().parent
 
 
@@ -51,6 +51,7 @@ setup(
     extras_require={
         'onedl': ONEDL,
         'openmmlab': OPENMMLAB,
+        'page': ['gradio'],
         'tensorboard': ['tensorboard'],
         'test': TEST,
     },

@@ -9,6 +9,7 @@ COMMANDS = {
     'predict': 'predict images and draw what was found',
     'inspect': 'draw what goes on inside a backbone',
     'plot': 'draw the curves of trainings',
+    'serve': 'open a local page to try models on',
     'list': 'list the configs',
     'flops': "count a model's parameters and operations",
     'convert': 'convert an official checkpoint',

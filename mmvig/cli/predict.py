@@ -6,15 +6,12 @@ and DIR/preds (mmdet, JSON), DIR/pred (mmseg, label maps) or DIR/preds.json (mmp
 """
 
 import argparse
-import json
 from collections import Counter
 from pathlib import Path
 
 import cv2
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
-from mmvig import checkpoint
+from mmvig.inference import Predictor
 
 from .run import UserError, command, read_checkpoint, read_config
 from .sheet import contact_sheet
@@ -38,18 +35,14 @@ def main() -> None:
     if args.batch_size < 1:
         raise UserError(f'expected --batch-size to be at least 1, got {args.batch_size}')
     cfg = read_config(args.config)
-    content = read_checkpoint(args.checkpoint)
+    read_checkpoint(args.checkpoint)
     images = find_images(args.images)
     out = Path(args.out)
-    scope = cfg.get('default_scope')
-    predict = {'mmdet': _detect, 'mmseg': _segment, 'mmpretrain': _classify}.get(scope)
-    if predict is None:
-        raise UserError(
-            f'expected a config with default_scope mmdet, mmseg or mmpretrain, got {scope!r}'
-        )
-    init_default_scope(scope)
-    (out / 'vis').mkdir(parents=True, exist_ok=True)
-    predict(cfg, args, content, [str(image) for image in images], out)
+    try:
+        predictor = Predictor(cfg, args.checkpoint, args.device)
+    except ValueError as error:
+        raise UserError(error) from error
+    predictor(images, out, args.batch_size, args.score_thr)
     pictures = sorted(p for p in (out / 'vis').iterdir() if p.suffix.lower() in SUFFIXES)
     contact_sheet(pictures, out / 'sheet.png', columns=min(3, len(pictures)))
 
@@ -78,50 +71,3 @@ def find_images(names: list[str]) -> list[Path]:
             f'{twice[0]} comes more than once'
         )
     return found
-
-
-def _check_fit(model, content: dict, name: str) -> None:
-    try:
-        checkpoint.check_fit(model, checkpoint.weights_of(content), name)
-    except ValueError as error:
-        raise UserError(error) from error
-
-
-def _detect(cfg: Config, args, content: dict, images: list[str], out: Path) -> None:
-    from mmdet.apis import DetInferencer
-
-    inferencer = DetInferencer(cfg, args.checkpoint, device=args.device, show_progress=False)
-    _check_fit(inferencer.model, content, args.checkpoint)
-    inferencer(
-        images,
-        batch_size=args.batch_size,
-        out_dir=str(out),
-        no_save_pred=False,
-        pred_score_thr=args.score_thr,
-    )
-
-
-def _segment(cfg: Config, args, content: dict, images: list[str], out: Path) -> None:
-    from mmseg.apis import MMSegInferencer
-
-    inferencer = MMSegInferencer(cfg, args.checkpoint, device=args.device, show_progress=False)
-    _check_fit(inferencer.model, content, args.checkpoint)
-    inferencer(images, batch_size=args.batch_size, out_dir=str(out), opacity=0.5)
-    for i, image in enumerate(images):  # the host numbers them
-        (out / 'pred' / f'{i:08d}_pred.png').replace(out / 'pred' / f'{Path(image).stem}.png')
-
-
-def _classify(cfg: Config, args, content: dict, images: list[str], out: Path) -> None:
-    from mmpretrain.apis import ImageClassificationInferencer
-
-    inferencer = ImageClassificationInferencer(cfg, args.checkpoint, device=args.device)
-    _check_fit(inferencer.model, content, args.checkpoint)
-    results = inferencer(images, batch_size=args.batch_size, show_dir=str(out / 'vis'))
-    classes = {
-        Path(image).name: {
-            'class': result.get('pred_class', int(result['pred_label'])),
-            'score': float(result['pred_score']),
-        }
-        for image, result in zip(images, results, strict=True)
-    }
-    (out / 'preds.json').write_text(json.dumps(classes, indent=2) + '\n')

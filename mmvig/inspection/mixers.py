@@ -96,7 +96,7 @@ READERS: dict[type[nn.Module], tuple[tuple[str, ...], Callable[..., Sight]]] = {
 
 @torch.no_grad()
 def read(mixer: nn.Module, seen: dict[str, Tensor], grid: tuple[int, int]) -> Sight:
-    """What a mixer shows of the first image of a batch.
+    """What a mixer shows of the first image of a batch, on the CPU.
 
     Args:
         mixer: of a class in `READERS`.
@@ -110,4 +110,8 @@ def read(mixer: nn.Module, seen: dict[str, Tensor], grid: tuple[int, int]) -> Si
         known = ', '.join(cls.__name__ for cls in READERS)
         raise TypeError(f'expected a mixer of {known}; got {type(mixer).__name__}')
     sight = READERS[type(mixer)][1](mixer, seen, grid)
-    return sight._replace(maps_HYX={name: x.float() for name, x in sight.maps_HYX.items()})
+    decay_H = sight.log_decay_H
+    return sight._replace(
+        maps_HYX={name: x.float().cpu() for name, x in sight.maps_HYX.items()},
+        log_decay_H=None if decay_H is None else decay_H.cpu(),
+    )

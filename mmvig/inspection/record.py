@@ -41,7 +41,7 @@ def default_layers(backbone: Backbone) -> list[str]:
 def record(
     backbone: Backbone, image_BCYX: Tensor, layers: Sequence[str] | None = None
 ) -> dict[str, Layer]:
-    """What the layers show of the first image of a batch; the backbone is left in eval mode.
+    """What the layers show of the first image of a batch, on the CPU; leaves eval mode behind.
 
     Args:
         backbone: one of ours.
@@ -93,7 +93,7 @@ def record(
         output_YXC = _as_map(outputs[name][0], grids[0])
         sight = read(backbone.get_submodule(name).mixer, seen[name], tuple(output_YXC.shape[:2]))
         field_YX = receptive_field(output_YXC, image_BCYX)
-        found[name] = Layer(sight, output_YXC.detach(), field_YX)
+        found[name] = Layer(sight, output_YXC.detach().cpu(), field_YX.cpu())
     return found
 
 

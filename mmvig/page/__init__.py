@@ -1,0 +1,1 @@
+"""The local page of `python -m mmvig serve`: `answer` works, `layout` shows."""
