@@ -103,7 +103,9 @@ def _make_inferencer(scope: str, cfg: Config, path: str, device: str | None):
     if scope == 'mmseg':
         from mmseg.apis import MMSegInferencer
 
-        return MMSegInferencer(cfg, path, device=device, show_progress=False)
+        inferencer = MMSegInferencer(cfg, path, device=device)
+        inferencer.show_progress = False  # the upstream one takes no such argument
+        return inferencer
     from mmpretrain.apis import ImageClassificationInferencer
 
     return ImageClassificationInferencer(cfg, path, device=device)

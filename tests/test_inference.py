@@ -104,9 +104,7 @@ def test_mmseg_init_model_and_inference_model(zoo, photos):
 def test_mmseg_inferencer(zoo, photos):
     from mmseg.apis import MMSegInferencer
 
-    inferencer = MMSegInferencer(
-        *zoo['seg'], dataset_name='ade20k', device='cpu', show_progress=False
-    )
+    inferencer = MMSegInferencer(*zoo['seg'], dataset_name='ade20k', device='cpu')
     found = inferencer(list(map(str, photos)), batch_size=2)['predictions']
     assert [x.shape for x in found] == [cv2.imread(str(p)).shape[:2] for p in photos]
 
