@@ -28,11 +28,11 @@ def tool(name: str, *args, **kwargs) -> subprocess.CompletedProcess:
     return call(sys.executable, ROOT / f'tools/{name}.py', *args, **kwargs)
 
 
-def losses(work_dir: Path) -> list[float]:
-    """The loss of every logged iteration, over all runs in a work dir."""
+def logged(work_dir: Path, key: str = 'loss') -> list[float]:
+    """A number of every logged iteration, over all runs in a work dir."""
     logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
     lines = [json.loads(line) for path in logs for line in path.read_text().splitlines()]
-    return [line['loss'] for line in lines if 'loss' in line]
+    return [line[key] for line in lines if key in line]
 
 
 def forget_runs() -> None:

@@ -11,7 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from .commands import ROOT, call, losses, tool
+from .commands import ROOT, call, logged, tool
 
 FEW = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=10', 'train_dataloader.dataset.indices=64')
 
@@ -56,7 +56,7 @@ def test_classifier_to_detector_to_pictures(classifier, workspace):
         'train', config, '--work-dir', 'det-from-cls', '--cfg-options',
         *FEW[:2], 'train_dataloader.dataset.indices=8', cwd=workspace,
     )  # fmt: skip
-    assert np.isfinite(losses(workspace / 'det-from-cls')).all()
+    assert np.isfinite(logged(workspace / 'det-from-cls')).all()
     tuned = torch.load(workspace / 'det-from-cls/epoch_1.pth', weights_only=False)['state_dict']
     before = torch.load(classifier, weights_only=False)['state_dict']
     key = 'backbone.stages.3.blocks.0.mlp.fc1.weight'

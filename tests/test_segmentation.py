@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmseg.structures import SegDataSample
 
-from .commands import losses, tool
+from .commands import logged, tool
 
 ROOT = Path(__file__).resolve().parents[1]
 MINI = ROOT / 'configs/seg/vig_upernet_mini.py'
@@ -102,10 +102,12 @@ def test_training_on_photos_learns_resumes_and_is_tested_with_tta(tmp_path):
             'train', config, '--work-dir', 'run', *resume, '--cfg-options', *options,
             f'train_cfg.max_iters={iters}', 'train_cfg.val_interval=8', cwd=tmp_path,
         )  # fmt: skip
-    found = losses(tmp_path / 'run')
+    found = logged(tmp_path / 'run')
     assert len(found) == 8, 'the second run went on from the first'
     assert all(math.isfinite(loss) for loss in found)
-    assert sum(found[-3:]) < 0.9 * sum(found[:3])
+    # The loss follows what a random crop shows; the share of right pixels does not.
+    right = logged(tmp_path / 'run', 'decode.acc_seg')
+    assert min(right[-3:]) > max(right[:2]) + 20
 
     (augment,) = (step for step in Config.fromfile(config).tta_pipeline if 'transforms' in step)
     assert [len(choices) for choices in augment.transforms] == [6, 2, 1, 1]

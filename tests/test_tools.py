@@ -13,7 +13,7 @@ from mmengine.config import Config
 import mmvig.__main__
 import mmvig.cli.train
 
-from .commands import call, losses, tool
+from .commands import call, logged, tool
 from .test_checkpoint import calling
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,7 +73,7 @@ def test_training_on_photos_learns_and_resumes(coco_photos, tmp_path):
             f'train_cfg.max_epochs={epochs}', cwd=tmp_path,
         )  # fmt: skip
         assert (tmp_path / f'run/epoch_{epochs}.pth').is_file()
-    found = losses(tmp_path / 'run')
+    found = logged(tmp_path / 'run')
     assert len(found) == 12, 'the second run went on from the first'
     assert all(loss == loss and loss < 100 for loss in found)
     assert sum(found[-4:]) < 0.8 * sum(found[:4])
