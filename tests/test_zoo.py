@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 import mmvig
 from mmvig.cli.flops import build
-from mmvig.zoo import TASKS, list_configs, promise
+from mmvig.zoo import list_configs, promise
 
 
 def metafile_entries(root) -> dict[str, dict]:
@@ -65,7 +65,6 @@ def test_every_config_has_its_metafile_entry(root):
         assert entry['Config'] == f'configs/{name}.py'
         assert entry['Metadata']['Description'] == promise(list_configs()[name])
         assert entry['Metadata']['FLOPs'] > 1e6
-        assert set(TASKS) >= {name.split('/')[0]}
 
 
 @pytest.mark.parametrize('name', list_configs())
