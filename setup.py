@@ -22,7 +22,7 @@ OPENMMLAB = [
     'regex',
     'torchvision',
 ]
-TEST = ['pytest', 'pytest-xdist', 'ruff', 'gradio', 'selenium', 'tensorboard']
+TEST = ['pytest', 'pytest-xdist', 'hypothesis', 'ruff', 'gradio', 'selenium', 'tensorboard']
 ROOT = Path(__file__).resolve().parent
 
 
