@@ -11,6 +11,7 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 from .pointwise import swiglu
+from .slabs import chain
 
 
 class GatedMLP(nn.Module):
@@ -21,8 +22,9 @@ class GatedMLP(nn.Module):
         self.fc1 = nn.Linear(channels, 2 * hidden, bias=False)
         self.fc2 = nn.Linear(hidden, channels, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(swiglu(self.fc1(x)))
+    def forward(self, x: Tensor, norm: nn.Module) -> Tensor:
+        """fc2(silu(a) ⊙ b) of norm(x)."""
+        return chain(lambda x: swiglu(self.fc1(norm(x))), [norm, self.fc1], self.fc2, x)
 
 
 class MLP(nn.Module):
@@ -33,8 +35,9 @@ class MLP(nn.Module):
         self.fc1 = nn.Linear(channels, hidden)
         self.fc2 = nn.Linear(hidden, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+    def forward(self, x: Tensor, norm: nn.Module) -> Tensor:
+        """fc2(gelu(fc1(norm(x))))."""
+        return chain(lambda x: F.gelu(self.fc1(norm(x))), [norm, self.fc1], self.fc2, x)
 
 
 class LayerScale(nn.Module):
@@ -90,8 +93,8 @@ class Block(nn.Module):
         return state, self._add(x_BC, mixed_BC)
 
     def _add(self, x: Tensor, mixed: Tensor) -> Tensor:
-        x = x + self.drop_path(self.scale1(mixed))
-        return x + self.drop_path(self.scale2(self.mlp(self.norm2(x))))
+        x = self.drop_path(self.scale1(mixed)).add_(x)
+        return self.drop_path(self.scale2(self.mlp(x, self.norm2))).add_(x)
 
 
 class ConvNorm(nn.Module):

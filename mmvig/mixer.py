@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .kernels import bi_gla
 from .pointwise import inject
+from .slabs import chain, project
 
 
 class RMSNorm(nn.Module):
@@ -89,23 +90,28 @@ class GatedLinearAttention2d(nn.Module):
     def forward(self, x_BYXC: Tensor) -> Tensor:
         local_BCYX = self.activation(self.local_conv(x_BYXC.permute(0, 3, 1, 2)))
         local_BTC = local_BCYX.permute(0, 2, 3, 1).flatten(1, 2)
-        attended = self.attend(local_BTC)
-        mixed = inject(
-            attended,
-            self._split_heads(local_BTC),
-            self._split_heads(self.inject_gate(local_BTC)),
-            self.global_norm.weight,
-            self.local_norm.weight,
-            self.global_norm.eps,
+        out_BTC = chain(
+            self._injected,
+            [self.inject_gate, self.global_norm, self.local_norm],
+            self.proj,
+            self.attend(local_BTC).flatten(2),
+            local_BTC,
         )
-        return self.proj(self.activation(mixed.flatten(2))).view(x_BYXC.shape)
+        return out_BTC.view(x_BYXC.shape)
+
+    def _injected(self, far_TC: Tensor, near_TC: Tensor) -> Tensor:
+        maps = far_TC, near_TC, self.inject_gate(near_TC)
+        norms = self.global_norm.weight, self.local_norm.weight
+        mixed = inject(*map(self._split_heads, maps), *norms, self.global_norm.eps)
+        return self.activation(mixed.flatten(-2))
 
     def attend(self, local_BTC: Tensor) -> Tensor:
         """The global path: bidirectional gated linear attention over all tokens, [B, T, H, V]."""
-        widths = (self.key_channels, self.key_channels, local_BTC.shape[-1])
-        q, k, v = (self._split_heads(x) for x in self.qkv(local_BTC).split(widths, dim=-1))
-        logits = self.gate_up(self.gate_down(local_BTC))
-        forward, backward = (self._split_heads(x) for x in logits.chunk(2, dim=-1))
+        K = self.key_channels
+        widths = (K, K, local_BTC.shape[-1], self.gate_down.out_features)
+        q, k, v, low_BTR = project(local_BTC, self.qkv, self.gate_down, widths=widths)
+        gates = self.gate_up(low_BTR).chunk(2, dim=-1)
+        q, k, v, forward, backward = map(self._split_heads, (q, k, v, *gates))
         return bi_gla(
             q,
             k,

@@ -1,0 +1,128 @@
+"""The token-wise layers of a block, taken a slab of tokens at a time on CPUs.
+
+A linear layer of an 800×1344 image writes more than a hundred MiB, and every pointwise step after
+it as much again: all of it memory that the system hands out page by page. In slabs the steps in
+between stay in cache and are taken again on the way back, so that only what enters and what leaves
+is ever written in full. The numbers are those of the layers as a whole, up to rounding.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+SLAB = 2048  # tokens
+
+
+def chain(
+    inner: Callable[..., Tensor], modules: Sequence[nn.Module], last: nn.Linear, *tokens: Tensor
+) -> Tensor:
+    """last(inner(*tokens)) for an `inner` that sees each token by itself.
+
+    Args:
+        inner: called with what of `tokens` belongs to a slab, [slab, C] each.
+        modules: those whose parameters `inner` reads.
+        last: the layer that ends the chain.
+        tokens: tensors [..., C] that agree in all but the last axis.
+    """
+    if not _in_slabs(tokens[0], last, *modules):
+        return last(inner(*tokens))
+    flat = [x.flatten(0, -2) for x in tokens]
+    parameters = [p for module in modules for p in module.parameters()]
+    out = _Chain.apply(inner, len(flat), last.weight, last.bias, *flat, *parameters)
+    return out.view(*tokens[0].shape[:-1], -1)
+
+
+def project(x: Tensor, *layers: nn.Linear, widths: Sequence[int]) -> tuple[Tensor, ...]:
+    """What layers without bias make of x [..., C], split along the last axis into `widths`."""
+    weight = torch.cat([layer.weight for layer in layers])
+    if not _in_slabs(x, *layers):
+        return F.linear(x, weight).split(tuple(widths), dim=-1)
+    parts = _Project.apply(x.flatten(0, -2), *weight.split(tuple(widths)))
+    return tuple(part.view(*x.shape[:-1], -1) for part in parts)
+
+
+def _in_slabs(x: Tensor, last: nn.Module, *modules: nn.Module) -> bool:
+    """Not on GPUs, where memory is handed out once; compilers and tracers want the plain formulas,
+    as do hooks, and what took the place of a linear layer.
+    """
+    return (
+        x.device.type == 'cpu'
+        and not torch.is_autocast_enabled('cpu')
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and x[..., 0].numel() > SLAB
+        and type(last) is nn.Linear
+        and not any(part._forward_hooks for m in (last, *modules) for part in m.modules())
+    )
+
+
+def _slabs(count: int) -> list[slice]:
+    return [slice(i, min(i + SLAB, count)) for i in range(0, count, SLAB)]
+
+
+class _Chain(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, inner, count: int, weight: Tensor, bias: Tensor | None, *given: Tensor):
+        ctx.inner, ctx.count = inner, count
+        ctx.save_for_backward(weight, *given)
+        tokens = given[:count]
+        out = tokens[0].new_empty(len(tokens[0]), len(weight))
+        for slab in _slabs(len(out)):
+            torch.mm(inner(*(x[slab] for x in tokens)), weight.t(), out=out[slab])
+            if bias is not None:
+                out[slab] += bias
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, d_out: Tensor):
+        weight, *given = ctx.saved_tensors
+        tokens, parameters = given[: ctx.count], given[ctx.count :]
+        with_weight, with_bias, *wanted = ctx.needs_input_grad[2:]
+        d_weight = torch.zeros_like(weight) if with_weight else None
+        grads = [torch.empty_like(x) for x in tokens] + [torch.zeros_like(p) for p in parameters]
+        for slab in _slabs(len(d_out)):
+            entries = [
+                x[slab].detach().requires_grad_(w) for x, w in zip(tokens, wanted, strict=False)
+            ]
+            leaves = [x for x, w in zip(entries + parameters, wanted, strict=True) if w]
+            with torch.set_grad_enabled(bool(leaves)):
+                part = ctx.inner(*entries)
+            if with_weight:
+                d_weight.addmm_(d_out[slab].t(), part.detach())
+            if leaves:
+                found = iter(torch.autograd.grad(part, leaves, d_out[slab] @ weight))
+                for i, grad in enumerate(grads):
+                    if wanted[i] and i < ctx.count:
+                        grad[slab] = next(found)
+                    elif wanted[i]:
+                        grad += next(found)
+        grads = [grad if w else None for grad, w in zip(grads, wanted, strict=True)]
+        return None, None, d_weight, d_out.sum(0) if with_bias else None, *grads
+
+
+class _Project(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, *weights: Tensor):
+        ctx.save_for_backward(x, *weights)
+        parts = [x.new_empty(len(x), len(weight)) for weight in weights]
+        for slab in _slabs(len(x)):
+            for part, weight in zip(parts, weights, strict=True):
+                torch.mm(x[slab], weight.t(), out=part[slab])
+        return tuple(parts)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, *d_parts: Tensor):
+        x, *weights = ctx.saved_tensors
+        dx = torch.empty_like(x)
+        d_weights = [torch.zeros_like(weight) for weight in weights]
+        for slab in _slabs(len(x)):
+            dx[slab].zero_()
+            for d_part, weight, d_weight in zip(d_parts, weights, d_weights, strict=True):
+                dx[slab].addmm_(d_part[slab], weight)
+                d_weight.addmm_(d_part[slab].t(), x[slab])
+        return dx, *d_weights
