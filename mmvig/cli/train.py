@@ -1,12 +1,12 @@
 """Train a model: `python tools/train.py CONFIG`, or `python -m mmvig train CONFIG`."""
 
 from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
+from mmengine.runner import Runner
 
+from .resume import keep_seed, make_resumable, newest_checkpoint
 from .run import UserError, check_data, command, load_config, parser, read_checkpoint, run
 
 
@@ -18,7 +18,7 @@ def main() -> None:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint; without a name, from the newest in the work dir',
+        help='go on from a checkpoint; without a name, from the newest whole one in the work dir',
     )
     options.add_argument(
         '--amp',
@@ -51,12 +51,22 @@ def main() -> None:
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
-    start = cfg.get('load_from')
-    if cfg.get('resume') and start is None and Path(cfg.work_dir, 'last_checkpoint').is_file():
-        start = find_latest_checkpoint(cfg.work_dir)
-    if start is not None:
-        read_checkpoint(start)
-    run(cfg, lambda runner: runner.train())
+    passed_over = ''
+    if cfg.get('resume') and cfg.get('load_from') is None:
+        newest, passed_over = newest_checkpoint(cfg.work_dir)
+        cfg.load_from = newest and str(newest)
+    if cfg.get('load_from') is not None:
+        checkpoint = read_checkpoint(cfg.load_from)
+        if cfg.get('resume'):
+            keep_seed(cfg, checkpoint)
+    make_resumable(cfg)
+
+    def train(runner: Runner) -> None:
+        if passed_over:
+            runner.logger.warning(passed_over)
+        runner.train()
+
+    run(cfg, train)
 
 
 def _log_for_tensorboard(cfg: Config) -> None:
