@@ -14,10 +14,11 @@ from .run import UserError
 
 def make_resumable(cfg: Config) -> None:
     """Let mmengine's checkpoint hook, where the config has it, be the one of mmvig."""
-    hooks = cfg.setdefault('default_hooks', {})
-    hook = hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))  # as mmengine
+    hooks = cfg.get('default_hooks') or {}
+    hook = hooks.get('checkpoint', dict(type='CheckpointHook', interval=1))  # as mmengine
     if hook and hook.get('type') in ('CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook):
-        hook['type'] = 'mmvig.ResumableCheckpointHook'
+        ours = dict(hook, type='mmvig.ResumableCheckpointHook')
+        cfg.default_hooks = dict(hooks, checkpoint=ours)
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='mmvig.DueValidationHook')]
 
 
@@ -77,6 +78,6 @@ def _written(path: Path) -> tuple[str, int] | None:
 
 def keep_seed(cfg: Config, checkpoint: dict) -> None:
     """The seed that was drawn at the first start: without it the data come in another order."""
-    randomness = cfg.setdefault('randomness', {})
+    randomness = cfg.get('randomness') or {}
     if randomness.get('seed') is None:
-        randomness['seed'] = checkpoint.get('meta', {}).get('seed')
+        cfg.randomness = dict(randomness, seed=checkpoint.get('meta', {}).get('seed'))

@@ -48,13 +48,16 @@ def main() -> None:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
         cfg.auto_scale_lr.enable = True
+    passed_over = ''
     if args.resume:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
-    passed_over = ''
-    if cfg.get('resume') and cfg.get('load_from') is None:
+    if args.resume and args.resume != 'auto':
+        cfg.load_from = args.resume
+    elif args.resume or (cfg.get('resume') and cfg.get('load_from') is None):
         newest, passed_over = newest_checkpoint(cfg.work_dir)
-        cfg.load_from = newest and str(newest)
+        cfg.resume = newest is not None  # if not, training starts as without the option
+        if newest:
+            cfg.load_from = str(newest)
     if cfg.get('load_from') is not None:
         checkpoint = read_checkpoint(cfg.load_from)
         if cfg.get('resume'):

@@ -10,9 +10,12 @@ from mmengine.dist import all_gather_object, get_rank, get_world_size, is_main_p
 from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop
+from torch.utils.data import DataLoader
 
 from mmvig import random_state, whole_file
 from mmvig.registry import HOOKS
+
+from .worker_seeds import seed_by_batch
 
 
 @HOOKS.register_module()
@@ -24,7 +27,8 @@ class ResumableCheckpointHook(CheckpointHook):
 
     A checkpoint also holds, under `random_state`, the random number generators of every process,
     and a resumed training takes them up at its first batch. Validation leaves them as they were, so
-    that it makes no difference whether a training was validated or not.
+    that it makes no difference whether a training was validated or not. In processes that load data
+    (`num_workers`) the numbers are seeded by batch.
     """
 
     def before_train(self, runner) -> None:
@@ -37,7 +41,17 @@ class ResumableCheckpointHook(CheckpointHook):
                 for folder in {self.out_dir, runner.work_dir}:
                     whole_file.remove_unfinished(folder)
         if runner.iter > 0:
+            self.last_ckpt = runner.message_hub.get_info(
+                'last_ckpt'
+            )  # written anew if now the best
+            if self.save_best:
+                self._delete_former_best(runner)
             self._take_up(runner)
+
+    def before_train_epoch(self, runner) -> None:
+        loop = runner.train_loop
+        endless = isinstance(loop, IterBasedTrainLoop)
+        seed_by_batch(loop.dataloader, 0 if endless else runner.epoch, endless=endless)
 
     def _take_up(self, runner) -> None:
         states = self._loaded_states
@@ -49,14 +63,16 @@ class ResumableCheckpointHook(CheckpointHook):
             )
             return
         restore = partial(random_state.restore, states[get_rank()])
+        restore()
         loop = runner.train_loop
         if isinstance(loop, IterBasedTrainLoop):
             skipped = 0 if getattr(loop, 'fast_forward_on_resume', False) else runner.iter
-            loop.dataloader_iterator = _RestoredAt(loop.dataloader_iterator, skipped, restore)
-            # The iterator made anew draws a number, which that of the first start did long ago.
+            loop.dataloader_iterator = _RestoredAt(
+                loop.dataloader_iterator, loop.dataloader, skipped, restore
+            )
+        if isinstance(loop, IterBasedTrainLoop) or loop.dataloader.persistent_workers:
+            # The loader's iterator, made anew, draws a number, which the first one did long ago.
             loop.dataloader.generator = torch.Generator()
-        else:
-            restore()
 
     def before_val_epoch(self, runner) -> None:
         self._before_validation = random_state.capture()
@@ -78,8 +94,8 @@ class ResumableCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
         """Save, then name the checkpoint in `last_checkpoint`, then delete old ones.
 
-        What is to be deleted is still in the new checkpoint's list, from which the hook deletes it
-        on resuming if it did not come to it here.
+        What is to be deleted is still in the new checkpoint's list, from which it is deleted on
+        resuming if the training did not come to it here.
         """
         if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
             self.keep_ckpt_ids.append(step)
@@ -111,12 +127,16 @@ class ResumableCheckpointHook(CheckpointHook):
         if not self.save_best:
             return
         former = self._best_paths()
+        runner.message_hub.update_info('former_best', [path for path in former.values() if path])
         self._set_best_paths(dict.fromkeys(former))
         super()._save_best_checkpoint(runner, metrics)
         found = self._best_paths()
         self._set_best_paths({key: found.get(key) or path for key, path in former.items()})
-        for key, path in former.items():
-            if path and found.get(key) not in (None, path):
+        self._delete_former_best(runner)
+
+    def _delete_former_best(self, runner) -> None:
+        for path in runner.message_hub.get_info('former_best', []):
+            if path not in self._best_paths().values():
                 self._delete(path)
 
     def _best_paths(self) -> dict[str, str | None]:
@@ -149,14 +169,19 @@ class _RestoredAt:
     mmengine's forks skip them by `skip_iter`; upstream loads them, and draws random numbers for it.
     """
 
-    def __init__(self, batches: Iterator, skipped: int, restore: Callable[[], None]) -> None:
+    def __init__(
+        self, batches: Iterator, loader: DataLoader, skipped: int, restore: Callable[[], None]
+    ) -> None:
         self._batches = batches
+        self._loader = loader
         self._to_skip = skipped
         self._restore = restore
 
     def skip_iter(self, number: int) -> None:
         self._batches.skip_iter(number)
         self._to_skip = 0
+        if self._batches._iterator is None:  # the sampler skipped, and nothing was loaded
+            seed_by_batch(self._loader, number=number, endless=True)
 
     def __next__(self):
         if self._to_skip == 0:

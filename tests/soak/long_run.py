@@ -1,0 +1,114 @@
+"""A long training on images of twenty sizes: memory, held tensors and open files stay as they are.
+
+python -m tests.soak.long_run --steps 2000 --backbone vig
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+import mmvig.cli.train
+from mmvig.datasets.shapes import ensure_mini
+
+from .memory import SIZES
+from .trainings import ROOT
+
+WARM_UP = 0.3  # share of the steps in which the allocator finds its size
+ALLOWED = 512  # bytes a step; mmengine keeps every logged number, about 200 bytes a step
+CONFIG = """
+_base_ = {base!r}
+custom_imports = dict(imports=['tests.soak.memory'])
+custom_hooks = [dict(type='MeasureProcess')]
+model = dict(data_preprocessor=dict(size=None, size_divisor=1),
+             decode_head=dict(channels=16), auxiliary_head=dict(channels=16))
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', reduce_zero_label=True),
+    dict(type='ResizeInTurn', batch_size=2),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(batch_size=2, dataset=dict(data_root={data!r}, pipeline=train_pipeline))
+train_cfg = dict(max_iters={steps}, val_interval=1000000)
+val_dataloader = dict(dataset=dict(data_root={data!r}, indices=1))
+param_scheduler = []
+optim_wrapper = dict(optimizer=dict(lr=1e-4))
+default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval={interval}))
+"""
+
+
+class Growth(NamedTuple):
+    """What a training took more and more of, after its warm-up."""
+
+    slope: float  # resident bytes a step
+    error: float  # the slope's standard error
+    tensors: list[int]  # held after each block
+    files: list[int]  # open after each block
+
+    def findings(self, allowed: float = ALLOWED) -> list[str]:
+        """What grew: memory, where the slope is above `allowed` by three standard errors."""
+        found = []
+        if self.slope - 3 * self.error > allowed:
+            found.append(f'{self.slope:.0f} ± {self.error:.0f} bytes a step')
+        if len(set(self.tensors)) > 1:
+            found.append(f'tensors: {self.tensors}')
+        if len(set(self.files)) > 1:
+            found.append(f'open files: {self.files}')
+        return found
+
+
+def judge(measured: dict[str, list[int]]) -> Growth:
+    """A line through the means of blocks of steps, each with every size of image once."""
+    block = len(SIZES)
+    means = np.array(measured['resident']).reshape(-1, block).mean(axis=1)
+    first = int(len(means) * WARM_UP)
+    steps = block * np.arange(first, len(means))
+    (slope, _), covariance = np.polyfit(steps, means[first:], 1, cov=True)
+    kept = slice(first, None)
+    return Growth(slope, covariance[0, 0] ** 0.5, measured['tensors'][kept],
+                  measured['files'][kept])  # fmt: skip
+
+
+def run(backbone: str, steps: int, place: Path) -> Growth:
+    """`python -m mmvig train` for `steps`, which is a multiple of the number of sizes."""
+    data = place / 'data/mini'
+    ensure_mini(data)
+    config = place / f'{backbone}.py'
+    base = ROOT / f'configs/seg/{backbone}_upernet_mini.py'
+    config.write_text(
+        CONFIG.format(base=str(base), data=f'{data}/', steps=steps, interval=max(steps // 20, 20))
+    )
+    sys.argv = ['mmvig train', str(config), '--work-dir', str(place / backbone)]
+    mmvig.cli.train.main()
+    return judge(json.loads((place / backbone / 'memory.json').read_text()))
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument('--backbone', default='vig', help='as in configs/seg/*_upernet_mini.py')
+    options.add_argument('--steps', type=int, default=2000)
+    args = options.parse_args()
+    torch.set_num_threads(1)
+    begin = time.monotonic()
+    place = Path(tempfile.mkdtemp(prefix='mmvig-long-'))
+    growth = run(args.backbone, args.steps, place)
+    findings = growth.findings()
+    sys.stdout.write(
+        f'{args.backbone}: {args.steps} steps at {len(SIZES)} sizes, after the warm-up '
+        f'{growth.slope:.0f} ± {growth.error:.0f} bytes a step, {growth.tensors[-1]} tensors, '
+        f'{growth.files[-1]} open files; {time.monotonic() - begin:.0f} s\n'
+    )
+    if findings:
+        sys.exit(f'grew: {"; ".join(findings)} (measured: {place})')
+    shutil.rmtree(place)
+
+
+if __name__ == '__main__':
+    main()
