@@ -236,18 +236,20 @@ def test_what_a_batch_draws_follows_from_its_number():
     assert drawn(loader(endless=True, number=3))[:3] == endless[3:]
 
 
-def test_kills(tmp_path):
+def soak(program: str, *args, place) -> str:
+    command = [sys.executable, '-m', f'tests.soak.{program}', *args]
+    return call(*command, cwd=place, PYTHONPATH=str(ROOT), TMPDIR=str(place)).stdout
+
+
+def test_kills(workspace, tmp_path):
     """A real training; `make soak` has more of it."""
-    done = call(
-        sys.executable, '-m', 'tests.soak.kills', '--kills', 3, '--length', 9,
-        cwd=tmp_path, PYTHONPATH=str(ROOT), TMPDIR=str(tmp_path),
-    )  # fmt: skip
-    assert 'each ended as the undisturbed one to the last bit' in done.stdout
+    data = workspace / 'data/mini'
+    found = soak('kills', '--kills', 2, '--length', 7, '--data', data, place=tmp_path)
+    assert 'each ended as the undisturbed one to the last bit' in found
 
 
-def test_a_long_training_does_not_grow(tmp_path):
-    done = call(
-        sys.executable, '-m', 'tests.soak.long_run', '--steps', 100,
-        cwd=tmp_path, PYTHONPATH=str(ROOT), TMPDIR=str(tmp_path),
-    )  # fmt: skip
-    assert '100 steps' in done.stdout
+def test_a_long_training_does_not_grow(workspace, tmp_path):
+    """Of memory only what is coarse shows in so few steps: half a feature map of each."""
+    data = workspace / 'data/mini'
+    options = ('--steps', 60, '--allowed', 50_000)
+    assert '60 steps' in soak('long_run', *options, '--data', data, place=tmp_path)

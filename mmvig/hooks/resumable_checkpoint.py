@@ -29,6 +29,14 @@ class ResumableCheckpointHook(CheckpointHook):
     and a resumed training takes them up at its first batch. Validation leaves them as they were, so
     that it makes no difference whether a training was validated or not. In processes that load data
     (`num_workers`) the numbers are seeded by batch.
+
+    So on a CPU a resumed training equals one without a stop to the last bit, by iterations from
+    every checkpoint, by epochs from those at an epoch's end, with processes that load data as
+    without, if as many processes train. On a GPU it is as equal as two runs are. Unequal are
+    gradients accumulated across a checkpoint, and transforms that keep former samples (mmdet's
+    `CachedMosaic`). Where processes load the data of a loop by iterations, the augmentation, not
+    the order of the data, is unequal if the sampler has an end, and with upstream mmengine, which
+    starts these processes before any hook.
     """
 
     def before_train(self, runner) -> None:
@@ -41,9 +49,8 @@ class ResumableCheckpointHook(CheckpointHook):
                 for folder in {self.out_dir, runner.work_dir}:
                     whole_file.remove_unfinished(folder)
         if runner.iter > 0:
-            self.last_ckpt = runner.message_hub.get_info(
-                'last_ckpt'
-            )  # written anew if now the best
+            # Written again if the validation that it still owes makes it the best.
+            self.last_ckpt = runner.message_hub.get_info('last_ckpt')
             if self.save_best:
                 self._delete_former_best(runner)
             self._take_up(runner)

@@ -84,14 +84,15 @@ def check_named(work_dir: Path) -> None:
         checkpoint.read(named.read_text())
 
 
-def run(kind: str, kills: int, seed: int, length: int, place: Path, workers: int = 0,
-        persistent: bool = False) -> Counter:  # fmt: skip
+def run(
+    kind: str, kills: int, seed: int, length: int, place: Path, data: Path,
+    workers: int = 0, persistent: bool = False,
+) -> Counter:  # fmt: skip
     """Trainings of `length`, killed until there were `kills`; returns the moments that were hit.
 
     Raises:
         AssertionError: one of them did not end like the undisturbed one, or did not end.
     """
-    data = place / 'data/mini'
     ensure_mini(data)
     config = write_config(kind, place, data, length, workers, persistent)
     log = place / 'log.txt'
@@ -152,12 +153,16 @@ def main() -> None:
     options.add_argument('--length', type=int, default=24, help='iterations (seg), epochs (det)')
     options.add_argument('--workers', type=int, default=0, help='processes that load data')
     options.add_argument('--persistent', action='store_true', help='workers outlive an epoch')
+    options.add_argument('--data', type=Path, help='the mini set; drawn if it is not there')
     args = options.parse_args()
     torch.set_num_threads(1)
     importlib.import_module({'seg': 'mmseg.apis', 'det': 'mmdet.apis'}[args.kind])
     begin = time.monotonic()
     place = Path(tempfile.mkdtemp(prefix='mmvig-kills-'))  # what failed can be looked at there
-    hit = run(args.kind, args.kills, args.seed, args.length, place, args.workers, args.persistent)
+    hit = run(
+        args.kind, args.kills, args.seed, args.length, place, args.data or place / 'mini',
+        args.workers, args.persistent,
+    )  # fmt: skip
     shutil.rmtree(place)
     trainings = hit.pop('trainings')
     moments = ', '.join(f'{number} {name}' for name, number in hit.most_common())

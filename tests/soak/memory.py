@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, TRANSFORMS
 
 PAGE = os.sysconf('SC_PAGE_SIZE')
-SIZES = [(width, height) for width in (32, 49, 64, 81, 96) for height in (33, 48, 65, 80)]
+SIZES = [(width, height) for width in (32, 49, 64, 81, 96) for height in (48, 65)]
 
 
 @TRANSFORMS.register_module()
