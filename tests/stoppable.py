@@ -18,7 +18,7 @@ from .commands import forget_runs
 
 LOOPS = {
     'iterations': dict(
-        train_cfg=dict(type='IterBasedTrainLoop', max_iters=9, val_interval=4),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=7, val_interval=4),
         sampler=dict(type='InfiniteSampler', shuffle=True),
         checkpoint=dict(by_epoch=False, interval=2),
     ),

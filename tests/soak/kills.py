@@ -33,6 +33,7 @@ def start(config: Path, work_dir: Path, log: Path) -> int:
     """`python -m mmvig train CONFIG --resume` in a fork; returns its process id."""
     pid = os.fork()
     if pid:
+        os.setpgid(pid, pid)  # so that `kill` reaches the processes that load data
         return pid
     status = 1
     try:
@@ -59,7 +60,8 @@ def wait(pid: int, until: float = float('inf'), moment=lambda: False) -> int | N
 
 
 def kill(pid: int) -> None:
-    os.kill(pid, signal.SIGKILL)
+    """With the processes that load data, some of which would wait for it forever."""
+    os.killpg(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
 
 
