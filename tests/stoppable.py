@@ -23,7 +23,7 @@ LOOPS = {
         checkpoint=dict(by_epoch=False, interval=2),
     ),
     'epochs': dict(
-        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=2),
+        train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=2),
         sampler=dict(type='DefaultSampler', shuffle=True),
         checkpoint=dict(interval=1),
     ),

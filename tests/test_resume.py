@@ -48,7 +48,7 @@ def test_stopped_before_any_change_of_a_file(kind, undisturbed, tmp_path, monkey
             checkpoint.read((place / 'last_checkpoint').read_text())
         run(kind, place)
         assert not differences(undisturbed[kind], place), f'stopped before change {n}'
-    assert n > 30, 'the training changes fewer files than it should'
+    assert n > 25, 'the training changes fewer files than it should'
 
 
 def test_what_is_compared_has_evaluations_and_random_numbers(undisturbed):
@@ -146,7 +146,7 @@ def test_without_any_whole_checkpoint(tmp_path):
 
 def test_the_seed_is_that_of_the_start(undisturbed):
     cfg = Config(dict())
-    keep_seed(cfg, checkpoint.read(str(undisturbed['epochs'] / 'epoch_4.pth')))
+    keep_seed(cfg, checkpoint.read(str(undisturbed['epochs'] / 'epoch_3.pth')))
     assert cfg.randomness.seed == 0
     keep_seed(cfg, dict(meta=dict(seed=5)))
     assert cfg.randomness.seed == 0, 'a seed of the config stays'
