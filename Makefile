@@ -4,7 +4,7 @@ PYTHON_IN_VENV = $(VENV)/bin/python
 # Files of tests go to two processes of one thread each: faster than one process of two threads.
 PYTEST = OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
 
-.PHONY: env env-openmmlab demo demo-seg test test-openmmlab lint
+.PHONY: env env-openmmlab demo demo-seg test test-openmmlab lint soak
 
 env:
 	@FAMILY=onedl VENV=$(VENV) tools/make_env.sh
@@ -30,3 +30,16 @@ test: lint
 
 test-openmmlab: env-openmmlab
 	$(PYTEST)
+
+# Trainings killed and resumed, and long ones whose memory is watched.
+SOAK = OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m tests.soak
+
+soak: env
+	$(SOAK).kills --kind seg --kills 24
+	$(SOAK).kills --kind det --kills 12 --length 8
+	$(SOAK).kills --kind seg --kills 6 --workers 2
+	$(SOAK).kills --kind det --kills 6 --length 8 --workers 2 --persistent
+	$(SOAK).long_run --backbone vig --steps 2000
+	$(SOAK).long_run --backbone vig-plain --steps 500
+	$(SOAK).long_run --backbone vir --steps 500
+	$(SOAK).long_run --backbone linglo --steps 500

@@ -83,8 +83,10 @@ def read_run(place: Path) -> Run:
 
 
 def _lines(path: Path) -> list[dict]:
+    """The lines of a log; a last one without its end was cut by a kill, and is left out."""
     try:
-        lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        whole = path.read_text().rpartition('\n')[0]
+        lines = [json.loads(line) for line in whole.splitlines() if line.strip()]
     except (ValueError, OSError) as error:
         raise ValueError(
             f'expected a log of mmengine, one JSON object a line, at {path}'

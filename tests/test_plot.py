@@ -37,6 +37,13 @@ def values(points) -> list[tuple]:
     return [(p.step, p.value) for p in points]
 
 
+def test_a_line_that_a_kill_cut_is_left_out(det):
+    expected = read_run(det)
+    (first, _) = sorted(det.glob('*/vis_data/scalars.json'))
+    first.write_text(first.read_text() + '{"lr": 0.1, "loss": 0.')
+    assert read_run(det) == expected
+
+
 def test_a_resumed_training_goes_on(det):
     run = read_run(det)
     assert values(run.training['loss']) == [

@@ -1,12 +1,12 @@
 """Train a model: `python tools/train.py CONFIG`, or `python -m mmvig train CONFIG`."""
 
 from importlib.util import find_spec
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
+from mmengine.runner import Runner
 
+from .resume import keep_seed, make_resumable, newest_checkpoint
 from .run import UserError, check_data, command, load_config, parser, read_checkpoint, run
 
 
@@ -18,7 +18,7 @@ def main() -> None:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint; without a name, from the newest in the work dir',
+        help='go on from a checkpoint; without a name, from the newest whole one in the work dir',
     )
     options.add_argument(
         '--amp',
@@ -48,15 +48,28 @@ def main() -> None:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
         cfg.auto_scale_lr.enable = True
+    passed_over = ''
     if args.resume:
         cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
-    start = cfg.get('load_from')
-    if cfg.get('resume') and start is None and Path(cfg.work_dir, 'last_checkpoint').is_file():
-        start = find_latest_checkpoint(cfg.work_dir)
-    if start is not None:
-        read_checkpoint(start)
-    run(cfg, lambda runner: runner.train())
+    if args.resume and args.resume != 'auto':
+        cfg.load_from = args.resume
+    elif args.resume or (cfg.get('resume') and cfg.get('load_from') is None):
+        newest, passed_over = newest_checkpoint(cfg.work_dir)
+        cfg.resume = newest is not None  # if not, training starts as without the option
+        if newest:
+            cfg.load_from = str(newest)
+    if cfg.get('load_from') is not None:
+        checkpoint = read_checkpoint(cfg.load_from)
+        if cfg.get('resume'):
+            keep_seed(cfg, checkpoint)
+    make_resumable(cfg)
+
+    def train(runner: Runner) -> None:
+        if passed_over:
+            runner.logger.warning(passed_over)
+        runner.train()
+
+    run(cfg, train)
 
 
 def _log_for_tensorboard(cfg: Config) -> None:
