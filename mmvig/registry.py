@@ -21,3 +21,4 @@ OPTIM_WRAPPER_CONSTRUCTORS = root.Registry(
     scope='mmvig',
     locations=['mmvig.optim'],
 )
+HOOKS = root.Registry('hook', parent=root.HOOKS, scope='mmvig', locations=['mmvig.hooks'])

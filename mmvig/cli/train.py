@@ -7,6 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
+from mmvig.hooks.finite_loss import NotFiniteError
+
 from .run import UserError, check_data, command, load_config, parser, read_checkpoint, run
 
 
@@ -56,7 +58,17 @@ def main() -> None:
         start = find_latest_checkpoint(cfg.work_dir)
     if start is not None:
         read_checkpoint(start)
-    run(cfg, lambda runner: runner.train())
+    _watch_the_loss(cfg)
+    try:
+        run(cfg, lambda runner: runner.train())
+    except NotFiniteError as error:
+        raise UserError(error) from error
+
+
+def _watch_the_loss(cfg: Config) -> None:
+    hooks = cfg.get('custom_hooks') or []
+    if not any(hook.get('type') == 'mmvig.FiniteLossHook' for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type='mmvig.FiniteLossHook')]
 
 
 def _log_for_tensorboard(cfg: Config) -> None:

@@ -1,0 +1,3 @@
+"""Hooks for mmengine's runner."""
+
+from . import finite_loss  # noqa: F401
