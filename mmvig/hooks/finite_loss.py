@@ -17,10 +17,7 @@ from .first_not_finite import first_not_finite, is_finite, weights_not_finite
 
 
 class NotFiniteError(ArithmeticError):
-    """The loss or a weight became NaN or infinite; the message, one line, says where and what now.
-
-    Not a `FloatingPointError`: nothing between here and the command may take it for its own.
-    """
+    """The loss or a weight became NaN or infinite; the message, one line, says where."""
 
 
 @HOOKS.register_module()
@@ -51,11 +48,12 @@ class FiniteLossHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         parameters = {name for name, _ in _unwrapped(runner.model).named_parameters()}
+        tensors = {k: x for k, x in checkpoint['state_dict'].items() if isinstance(x, Tensor)}
         # An infinite buffer may be meant, as in a mask.
         bad = [
             name
-            for name, value in checkpoint['state_dict'].items()
-            if (not is_finite(value) if name in parameters else bool(torch.isnan(value).any()))
+            for name, x in tensors.items()
+            if (not is_finite(x) if name in parameters else x.isnan().any())
         ]
         if bad:
             self._raise(
@@ -80,15 +78,14 @@ class FiniteLossHook(Hook):
         """Every process makes its pass again: batch norms may wait for each other."""
         own = self._examine(runner)
         found = [message for message in all_gather_object(own) if message]
-        place = f'iteration {runner.iter + 1}, epoch {runner.epoch + 1}'
+        where = f'iteration {runner.iter + 1}, epoch {runner.epoch + 1}'
         what, advice = found[0] if found else (_DOES_NOT_REPEAT, _MEND_TRAINING)
-        self._raise(runner, f'{place}: {what}. Training stopped before the step', advice)
+        self._raise(runner, f'{where}: {what}. Training stopped before the step', advice)
 
     def _examine(self, runner: Runner) -> tuple[str, str] | None:
         """What is not finite and what to do, or None where this process finds nothing."""
         _set_random_state(self.random_state)
-        wrapped = runner.model
-        model = wrapped.module if isinstance(wrapped, DistributedDataParallel) else wrapped
+        model = _unwrapped(runner.model)
         weights = weights_not_finite(model)
         seen = {}
 
@@ -99,26 +96,22 @@ class FiniteLossHook(Hook):
         (wrapper, *_) = _wrappers(runner)
         with torch.no_grad(), wrapper.optim_context(model):
             place = first_not_finite(model, torch.compiler.disable(forward))
-        losses = [name for name, loss in model.parse_losses(seen['losses'])[1].items()
-                  if not is_finite(loss)]  # fmt: skip
+        _, parsed = model.parse_losses(seen['losses'])
+        losses = [name for name, loss in parsed.items() if not is_finite(loss)]
         if not losses:
             return None
         paths = _paths(seen['batch'])
-        parts = [f'the loss is not finite ({", ".join(losses)})']
-        if get_world_size() > 1:
-            parts.append(f'in process {get_rank()}')
-        parts.append(f'for the images {", ".join(paths)}')
-        images = [
-            path
-            for path, image in zip(paths, seen['batch']['inputs'], strict=False)
-            if not is_finite(image)
-        ]
+        process = f' in process {get_rank()}' if get_world_size() > 1 else ''
+        what = f'the loss is not finite ({", ".join(losses)}){process} for the images '
+        what += ', '.join(paths)
+        inputs = zip(paths, seen['batch']['inputs'], strict=False)
+        images = [path for path, image in inputs if not is_finite(image)]
         if images:
-            return f'{" ".join(parts)}; not finite were the images {", ".join(images)}', _MEND_IMAGE
-        parts.append(f'; the first value that is not finite is {place or "the sum of the losses"}')
+            return f'{what}; not finite were the images {", ".join(images)}', _MEND_IMAGE
+        what += f'; the first value that is not finite is {place or "the sum of the losses"}'
         if weights:
-            parts.append(f'; weights are not finite: {_list(weights)}')
-        return ' '.join(parts).replace(' ;', ';'), _MEND_TRAINING
+            what += f'; weights are not finite: {_list(weights)}'
+        return what, _MEND_TRAINING
 
     def _raise(self, runner: Runner, what: str, advice: str) -> None:
         pointer = Path(runner.work_dir, 'last_checkpoint')
@@ -145,7 +138,7 @@ def _wrappers(runner: Runner) -> list:
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
-    return getattr(model, 'module', model)
+    return model.module if isinstance(model, DistributedDataParallel) else model
 
 
 def _random_state() -> tuple:
