@@ -4,7 +4,7 @@ PYTHON_IN_VENV = $(VENV)/bin/python
 # Files of tests go to two processes of one thread each: faster than one process of two threads.
 PYTEST = OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
 
-.PHONY: env env-openmmlab demo demo-seg test test-openmmlab lint soak
+.PHONY: env env-openmmlab demo demo-seg test test-openmmlab lint soak fuzz
 
 env:
 	@FAMILY=onedl VENV=$(VENV) tools/make_env.sh
@@ -43,3 +43,14 @@ soak: env
 	$(SOAK).long_run --backbone vig-plain --steps 500
 	$(SOAK).long_run --backbone vir --steps 500
 	$(SOAK).long_run --backbone linglo --steps 500
+
+# The operator on thousands of new calls, and its C++ under checks of memory and undefined behaviour.
+FUZZ = --hypothesis-profile=fuzz --hypothesis-show-statistics \
+	tests/test_bi_gla_fuzz.py tests/test_triton.py
+LIBRARY = $(shell c++ -print-file-name=$(1))
+
+fuzz: env
+	$(PYTEST) --dist load $(FUZZ) -k any_
+	CXX=$(CURDIR)/tests/sanitizing-c++ MMVIG_CACHE=.pytest_cache/sanitized \
+	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD='$(call LIBRARY,libasan.so) $(call LIBRARY,libstdc++.so)' \
+	$(PYTEST) -n 0 -s $(FUZZ) -k 'any_ and native'  # -s: else a report is lost

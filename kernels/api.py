@@ -44,6 +44,9 @@ BACKENDS: dict[str, Callable] = {
 }
 
 
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
 def bi_gla(
     q_BTHK: Tensor,
     k_BTHK: Tensor,
@@ -84,8 +87,9 @@ def bi_gla(
         o, [B, T, H, V], in the dtype of v.
 
     Raises:
-        TypeError: an argument is not a floating-point tensor.
-        ValueError: shapes or devices do not fit, both gates are None, or the backend is unknown.
+        TypeError: an argument is not a floating-point tensor of 16, 32 or 64 bits.
+        ValueError: shapes or devices do not fit, a tensor is sparse or nested, both gates are None,
+            or the backend is unknown.
     """
     gates = {'g_fwd': g_fwd_BTHK, 'g_bwd': g_bwd_BTHK}
     gates = {name: gate for name, gate in gates.items() if gate is not None}
@@ -99,8 +103,10 @@ def bi_gla(
         raise ValueError(f'bi_gla: expected backend to be one of {names}; got {backend!r}')
     if scale is None:
         scale = q_BTHK.shape[-1] ** -0.5
-    if gate_normalizer is not None and not gate_normalizer > 0:
-        raise ValueError(f'bi_gla: expected gate_normalizer above 0 or None, got {gate_normalizer}')
+    if gate_normalizer is not None and not 0 < gate_normalizer < float('inf'):
+        raise ValueError(
+            f'bi_gla: expected a finite gate_normalizer above 0 or None, got {gate_normalizer}'
+        )
     return BACKENDS[backend](
         q_BTHK,
         k_BTHK,
@@ -135,9 +141,15 @@ def _native_runs() -> bool:
 
 def _check(given: dict[str, Tensor]) -> None:
     for name, x in given.items():
-        if not isinstance(x, Tensor) or not x.is_floating_point():
+        if not isinstance(x, Tensor) or x.dtype not in _DTYPES:
             found = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise TypeError(f'bi_gla: expected {name} to be a floating-point tensor, got {found}')
+            raise TypeError(
+                f'bi_gla: expected {name} to be a floating-point tensor of 16, 32 or 64 bits, got '
+                f'{found}'
+            )
+        if x.layout != torch.strided or x.is_nested:
+            found = 'a nested tensor' if x.is_nested else f'layout {x.layout}'
+            raise ValueError(f'bi_gla: expected {name} to be a dense tensor, got {found}')
     q = given['q']
     if q.dim() != 4 or 0 in q.shape:
         raise ValueError(

@@ -9,6 +9,7 @@ os.environ.setdefault('TRITON_INTERPRET', '1')
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 import mmvig.__main__
 
@@ -16,6 +17,21 @@ from .commands import call, forget_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared' / 'data'
+
+# Examples chosen by hypothesis: a few fixed ones in the suite, many new ones in `make fuzz`.
+settings.register_profile(
+    'suite',
+    max_examples=40,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    # What `poisoned` changes holds for all examples of a test.
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.register_profile(
+    'fuzz', settings.get_profile('suite'), max_examples=800, derandomize=False, print_blob=True
+)
+settings.load_profile('suite')
 
 
 @pytest.fixture(autouse=True)

@@ -211,6 +211,13 @@ def test_bad_arguments_name_what_was_expected():
     q, k, v, g, h = inputs(10)
     cases = [
         (TypeError, 'floating-point', (q.long(), k, v, g, h), {}),
+        (
+            TypeError,
+            '16, 32 or 64 bits, got torch.float8',
+            (q.to(torch.float8_e5m2), k, v, g, h),
+            {},
+        ),
+        (ValueError, 'dense tensor, got layout torch.sparse_coo', (q.to_sparse(), k, v, g, h), {}),
         (TypeError, 'got NoneType', (q, None, v, g, h), {}),
         (ValueError, r'\[B, T, H, K\]', (q[0], k, v, g, h), {}),
         (ValueError, 'expected k of shape', (q, k[:, :9], v, g, h), {}),

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
 from triton._C.libtriton import ir
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
@@ -17,6 +18,8 @@ from mmvig.kernels.api import BACKENDS
 from mmvig.kernels.reference import bi_gla_reference
 
 from .op_cases import assert_as_exact_as_torch, inputs, run
+from .op_fuzz import assert_as_exact_as_torch as assert_as_exact_on_any_call
+from .op_strategies import cases
 
 TRITON = BACKENDS['triton']
 
@@ -125,6 +128,16 @@ def test_runs_are_equal_to_the_bit():
 def test_operator_contract():
     args = [x.requires_grad_() for x in inputs(20, B=1, H=1, K=2, V=3, dtype=torch.float32)]
     torch.library.opcheck(torch.ops.mmvig.bi_gla_triton, (*args, 0.5))
+
+
+TRITON_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+
+
+# The interpreter is slow: a tenth as many examples as of other backends, and smaller ones.
+@settings(max_examples=settings.default.max_examples // 10)
+@given(case=cases(TRITON_DTYPES, longest=33, widest=18, heads=1))
+def test_any_call(case, poisoned):
+    assert_as_exact_on_any_call(case, 'triton')
 
 
 def test_agrees_with_the_chunk_form():

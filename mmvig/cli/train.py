@@ -6,6 +6,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmvig.hooks.finite_loss import NotFiniteError
+
 from .resume import keep_seed, make_resumable, newest_checkpoint
 from .run import UserError, check_data, command, load_config, parser, read_checkpoint, run
 
@@ -69,7 +71,17 @@ def main() -> None:
             runner.logger.warning(passed_over)
         runner.train()
 
-    run(cfg, train)
+    _watch_the_loss(cfg)
+    try:
+        run(cfg, train)
+    except NotFiniteError as error:
+        raise UserError(error) from error
+
+
+def _watch_the_loss(cfg: Config) -> None:
+    hooks = cfg.get('custom_hooks') or []
+    if not any(hook.get('type') == 'mmvig.FiniteLossHook' for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type='mmvig.FiniteLossHook')]
 
 
 def _log_for_tensorboard(cfg: Config) -> None:

@@ -1,3 +1,3 @@
 """Hooks of mmengine's runner."""
 
-from . import due_validation, resumable_checkpoint  # noqa: F401
+from . import due_validation, finite_loss, resumable_checkpoint  # noqa: F401
