@@ -141,6 +141,14 @@ def in_process(workspace, monkeypatch, capsys):
         ('expected a checkpoint file at absent.pth', ['test', MINI, 'absent.pth']),
         ('cut.pth is damaged', ['test', MINI, 'cut.pth']),
         ('cut.pth is damaged', ['train', MINI, '--resume', 'cut.pth']),
+        (
+            '--launcher pytorch: expected the variables RANK, WORLD_SIZE.*tools/dist_train.sh',
+            ['train', MINI, '--launcher', 'pytorch'],
+        ),
+        (
+            'env_cfg.dist_cfg.timeout to be seconds, got 0',
+            ['train', MINI, '--launcher', 'pytorch', '--cfg-options', 'env_cfg.dist_cfg.timeout=0'],
+        ),
         ('--amp needs a GPU', ['train', MINI, '--amp', 'bfloat16']),
         ("no config 'vig_maskrcnn_mni'; did you mean", ['train', 'vig_maskrcnn_mni']),
         ('--tta needs tta_model and tta_pipeline in the config', ['test', MINI, TRAINED, '--tta']),
@@ -193,7 +201,7 @@ def test_amp_is_one_option(monkeypatch, workspace):
 def test_batch_norms_stay_apart_on_cpus():
     cfg = Config.fromfile(ROOT / 'configs/seg/vig_upernet.py')
     assert cfg.model.decode_head.norm_cfg.type == 'SyncBN'
-    mmvig.cli.run._without_sync(cfg.model)
+    mmvig.cli.processes._without_sync(cfg.model)
     assert cfg.model.decode_head.norm_cfg.type == cfg.model.auxiliary_head.norm_cfg.type == 'BN'
 
 
