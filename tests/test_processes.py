@@ -34,7 +34,8 @@ train_dataloader = dict(
     ),
 )
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='SGD', lr=0.05, momentum=0.9, weight_decay=0.05)
+    optimizer=dict(_delete_=True, type='SGD', lr=0.05, momentum=0.9, weight_decay=0.05),
+    clip_grad=None,
 )
 param_scheduler = []
 train_cfg = dict(max_epochs=2, val_interval=10)

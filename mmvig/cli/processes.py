@@ -15,17 +15,29 @@ VARIABLES = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
 
 
 def join(cfg: Config) -> None:
-    """See that the processes can find each other, and join them by gloo where there is no GPU.
+    """See that processes can find each other, if any are, and join them by gloo without GPUs.
 
     On GPUs the runner joins them; mmengine's way asks for a GPU per process.
 
     Raises:
-        ValueError: nothing said which process this is, or the time-out is none.
+        ValueError: nothing said which process this is, or a setting cannot work.
         RuntimeError: the others did not come within the time-out.
     """
-    timeout = (cfg.get('env_cfg') or {}).get('dist_cfg', {}).get('timeout', TIMEOUT)
+    fsdp = (cfg.get('strategy') or {}).get('type') == 'FSDPStrategy'
+    if cfg.launcher == 'none':
+        if fsdp:
+            raise ValueError('FSDP: expected processes started with tools/dist_train.sh, got one')
+        return
+    dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
+    timeout = dist_cfg.get('timeout', TIMEOUT)
     if not isinstance(timeout, int | float) or timeout <= 0:
         raise ValueError(f'expected env_cfg.dist_cfg.timeout to be seconds, got {timeout!r}')
+    clip = (cfg.get('optim_wrapper') or {}).get('clip_grad')
+    if fsdp and clip:
+        raise ValueError(
+            'FSDP: expected optim_wrapper.clip_grad to be None, for mmengine would clip every '
+            f'process by the norm of its own share of the gradient; got {dict(clip)}'
+        )
     on_gpus = torch.cuda.is_available()
     missing = [name for name in VARIABLES if name not in os.environ]
     if missing and (cfg.launcher == 'pytorch' or not on_gpus):
@@ -51,9 +63,19 @@ def _wrap_for_cpu(cfg: Config) -> None:
         cfg.model_wrapper_cfg = ddp | (cfg.get('model_wrapper_cfg') or {})
         return
     strategy = cfg.setdefault('strategy', dict(type='DDPStrategy'))
-    fsdp = dict(type='MMFullyShardedDataParallel', device_id='cpu')
-    wrapper = fsdp if strategy.type == 'FSDPStrategy' else ddp
-    strategy.model_wrapper = wrapper | (strategy.get('model_wrapper') or {})
+    own = strategy.get('model_wrapper') or {}
+    if strategy.type != 'FSDPStrategy':
+        strategy.model_wrapper = ddp | own
+        return
+    strategy.model_wrapper = dict(type='MMFullyShardedDataParallel', device_id='cpu') | own
+    if strategy.get('state_dict_cfg') == 'full':
+        # As mmengine's 'full', but without moving to the CPU what is there: torch would free it.
+        stay = dict(rank0_only=True, offload_to_cpu=False)
+        strategy.state_dict_cfg = dict(
+            state_dict_type='FULL_STATE_DICT',
+            state_dict_config=dict(type='FullStateDictConfig', **stay),
+            optim_state_dict_config=dict(type='FullOptimStateDictConfig', **stay),
+        )
 
 
 def _without_sync(node) -> None:

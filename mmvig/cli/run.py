@@ -103,8 +103,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
-    if args.launcher != 'none':
-        _join(cfg)
+    _join(cfg)
     return cfg
 
 
