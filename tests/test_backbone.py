@@ -42,6 +42,15 @@ def test_two_outputs(case):
     assert shapes == [(c, s, s) for c, s in zip(model.out_channels, model.out_strides, strict=True)]
 
 
+def test_what_no_map_needs_awaits_no_gradient(case):
+    """Several processes would wait for it."""
+    model = case.build(out_indices=(0, 1))
+    sum(x.square().sum() for x in model(torch.randn(1, 3, 48, 48))).backward()
+    learned = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert learned == {n for n, p in model.named_parameters() if p.grad is not None}
+    assert any(not p.requires_grad for p in model.parameters())
+
+
 @pytest.mark.parametrize('size', [(1, 1), (1, 70), (33, 1), (37, 53), (64, 48)])
 def test_any_size(case, size):
     model = case.build()

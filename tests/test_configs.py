@@ -14,7 +14,12 @@ from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
 
+from .test_stock_configs import cls_batch, det_batch, seg_batch
+
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+# Beside the mini ones, which stand for what they are made after.
+OTHER_MODELS = ('vig_cascade-maskrcnn', 'vig_retinanet')
+BATCHES = {'mmdet': det_batch, 'mmseg': seg_batch, 'mmpretrain': cls_batch}
 ENTRIES = sorted(path for path in CONFIGS.glob('*/*.py') if path.parent.name != '_base_')
 
 
@@ -42,10 +47,22 @@ def test_config(path):
     assert set(backbone) <= known, 'something of a base config leaked into the backbone'
 
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    if path.stem.endswith('_mini') or path.stem in OTHER_MODELS:
+        check_gradients(model, BATCHES[cfg.default_scope]())
     model.eval()
     image = torch.randint(0, 256, (3, 61, 90), dtype=torch.uint8)
     with torch.no_grad():
         CHECKS[cfg.default_scope](model, image)
+
+
+def check_gradients(model, batch):
+    """Processes wait for the gradient of every parameter, so each must get one."""
+    model.train()
+    data = model.data_preprocessor(batch, training=True)
+    loss, _ = model.parse_losses(model(**data, mode='loss'))
+    loss.backward()
+    missing = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert not missing, f'they would make DDP fail: {missing}'
 
 
 def check_detector(model, image):

@@ -56,7 +56,7 @@ def det_batch() -> dict:
         ),
         gt_instances=InstanceData(
             bboxes=torch.tensor([[10.0, 10, 50, 60], [20, 30, 80, 90]]),
-            labels=torch.tensor([3, 7]),
+            labels=torch.tensor([1, 4]),
             masks=BitmapMasks(masks.numpy(), SIZE, SIZE),
         ),
     )
@@ -66,11 +66,18 @@ def det_batch() -> dict:
 def seg_batch() -> dict:
     from mmseg.structures import SegDataSample
 
-    labels = [torch.randint(0, 150, (1, SIZE, SIZE)) for _ in range(2)]
+    labels = [torch.randint(0, 6, (1, SIZE, SIZE)) for _ in range(2)]
     samples = [
         SegDataSample(gt_sem_seg=PixelData(data=x), metainfo=dict(img_shape=(SIZE, SIZE)))
         for x in labels
     ]
+    return {'inputs': [image(), image()], 'data_samples': samples}
+
+
+def cls_batch() -> dict:
+    from mmpretrain.structures import DataSample
+
+    samples = [DataSample().set_gt_label(i) for i in (1, 4)]
     return {'inputs': [image(), image()], 'data_samples': samples}
 
 
@@ -143,11 +150,8 @@ def test_one_map_without_a_neck():
 
 
 def test_mmpretrain():
-    from mmpretrain.structures import DataSample
-
     cfg = stock(
         'mmpretrain', 'resnet/resnet50_8xb32_in1k.py',
         backbone=dict(VIG, out_indices=(3,)), head=dict(in_channels=768),
     )  # fmt: skip
-    samples = [DataSample().set_gt_label(i) for i in (5, 900)]
-    step(cfg, {'inputs': [image(), image()], 'data_samples': samples})
+    step(cfg, cls_batch())

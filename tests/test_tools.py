@@ -18,6 +18,7 @@ from .test_checkpoint import calling
 
 ROOT = Path(__file__).resolve().parents[1]
 MINI = ROOT / 'configs/det/vig_maskrcnn_mini.py'
+FSDP = ROOT / 'configs/_base_/fsdp.py'
 TRAINED = 'trained/epoch_1.pth'
 PREDICT = ('predict', MINI, TRAINED, 'a.jpg', '--out', 'out')
 FEW = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=10', 'train_dataloader.dataset.indices=8')
@@ -141,6 +142,19 @@ def in_process(workspace, monkeypatch, capsys):
         ('expected a checkpoint file at absent.pth', ['test', MINI, 'absent.pth']),
         ('cut.pth is damaged', ['test', MINI, 'cut.pth']),
         ('cut.pth is damaged', ['train', MINI, '--resume', 'cut.pth']),
+        (
+            '--launcher pytorch: expected the variables RANK, WORLD_SIZE.*tools/dist_train.sh',
+            ['train', MINI, '--launcher', 'pytorch'],
+        ),
+        (
+            'env_cfg.dist_cfg.timeout to be seconds, got 0',
+            ['train', MINI, '--launcher', 'pytorch', '--cfg-options', 'env_cfg.dist_cfg.timeout=0'],
+        ),
+        ('FSDP: expected processes started with tools/dist_train.sh', ['train', 'fsdp.py']),
+        (
+            'FSDP: expected optim_wrapper.clip_grad to be None',
+            ['train', 'fsdp.py', '--launcher', 'pytorch'],
+        ),
         ('--amp needs a GPU', ['train', MINI, '--amp', 'bfloat16']),
         ("no config 'vig_maskrcnn_mni'; did you mean", ['train', 'vig_maskrcnn_mni']),
         ('--tta needs tta_model and tta_pipeline in the config', ['test', MINI, TRAINED, '--tta']),
@@ -151,6 +165,7 @@ def in_process(workspace, monkeypatch, capsys):
 )
 def test_errors_say_what_to_do(message, command, trained, workspace, in_process):
     (workspace / 'cut.pth').write_bytes(trained.read_bytes()[:100_000])
+    (workspace / 'fsdp.py').write_text(f'_base_ = [{str(MINI)!r}, {str(FSDP)!r}]')
     torch.save(calling(str(workspace / 'ran')), workspace / 'hostile.pth')
     assert re.search(message, in_process(*command))
     assert not (workspace / 'ran').exists()
@@ -193,7 +208,7 @@ def test_amp_is_one_option(monkeypatch, workspace):
 def test_batch_norms_stay_apart_on_cpus():
     cfg = Config.fromfile(ROOT / 'configs/seg/vig_upernet.py')
     assert cfg.model.decode_head.norm_cfg.type == 'SyncBN'
-    mmvig.cli.run._without_sync(cfg.model)
+    mmvig.cli.processes._without_sync(cfg.model)
     assert cfg.model.decode_head.norm_cfg.type == cfg.model.auxiliary_head.norm_cfg.type == 'BN'
 
 

@@ -17,11 +17,12 @@ model = dict(
         _delete_=True,
         type='mmvig.MultiScaleViG',
         arch='tiny',
+        out_indices=(1, 2, 3),  # the maps that the neck reads; one that nobody reads stops DDP
         drop_path_rate=0.2,
         init_cfg=dict(
             type='Pretrained',
             checkpoint='https://huggingface.co/hustvl/ViG/resolve/main/vig_h_t_82p8acc.pth',
         ),
     ),
-    neck=dict(in_channels=[96, 192, 384, 768]),
+    neck=dict(in_channels=[192, 384, 768], start_level=0),
 )

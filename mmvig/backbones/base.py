@@ -102,8 +102,18 @@ class Backbone(BaseModule):
         self.freeze()
         return self
 
+    def unused(self) -> list[nn.Module | nn.Parameter]:
+        """What comes after the last map that is returned."""
+        parts = list(self.parts())[self.out_indices[-1] + 2 :]
+        return [module for part in parts for module in part]
+
     def freeze(self) -> None:
-        """No gradients and eval mode for the first `frozen_stages + 1` parts."""
+        """No gradients and eval mode for the first `frozen_stages + 1` parts.
+
+        No gradients either for what is unused: of several processes, each would wait for them.
+        """
+        for module in self.unused():
+            module.requires_grad_(False)
         for _, part in zip(range(self.frozen_stages + 1), self.parts(), strict=False):
             for module in part:
                 module.requires_grad_(False)

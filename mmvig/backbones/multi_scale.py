@@ -92,6 +92,10 @@ class MultiScaleBackbone(Backbone):
         for i, stage in enumerate(self.stages):
             yield [stage, getattr(self, f'norm{i}')] if i in self.out_indices else [stage]
 
+    def unused(self) -> list[nn.Module]:
+        step = self.stages[self.out_indices[-1]].downsample
+        return [*([step] if step else []), *super().unused()]
+
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter for layer-wise learning-rate decay, as mmpretrain defines it.
 

@@ -14,17 +14,21 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import barrier
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from mmvig import checkpoint, safe_globals
 from mmvig.zoo import get_config
 
+from . import processes
+
 # Dicts without a type whose names are checked by what they configure.
 _OPEN_DICTS = ('default_hooks', 'env_cfg', 'dataloader', 'log_processor')
 _TOP_LEVEL = {
     'custom_imports',
     'runner_type',
+    'strategy',
     'compile',
     'auto_scale_lr',
     'tta_model',
@@ -99,29 +103,17 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.merge_from_dict(args.cfg_options)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
-    if args.launcher != 'none' and not torch.cuda.is_available():
-        _join_on_cpu(cfg)
+    _join(cfg)
     return cfg
 
 
-def _join_on_cpu(cfg: Config) -> None:
-    """Join the processes by gloo: mmengine's own way asks for a GPU per process."""
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')
-    cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None)
-    _without_sync(cfg.model)
-
-
-def _without_sync(node) -> None:
-    """Batch norms that join processes exist on GPUs only; on CPUs each process takes its own."""
-    if isinstance(node, dict):
-        if node.get('type') in ('SyncBN', 'MMSyncBN', 'SyncBatchNorm'):
-            node['type'] = 'BN'
-        for value in node.values():
-            _without_sync(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            _without_sync(value)
+def _join(cfg: Config) -> None:
+    try:
+        processes.join(cfg)
+    except ValueError as error:
+        raise UserError(error) from error
+    except RuntimeError as error:
+        raise UserError(processes.lost(error) or error) from error
 
 
 def _check_top_level(cfg: Config) -> None:
@@ -218,6 +210,10 @@ def run(cfg: Config, action: Callable[[Runner], None]) -> None:
     """Build the runner and let `action` use it."""
     try:
         _act(cfg, action)
+    except RuntimeError as error:
+        if message := processes.lost(error):
+            raise UserError(message) from error
+        raise
     finally:
         gc.collect()  # what still holds the process group must go before it
         if torch.distributed.is_initialized():
@@ -226,6 +222,6 @@ def run(cfg: Config, action: Callable[[Runner], None]) -> None:
 
 
 def _act(cfg: Config, action: Callable[[Runner], None]) -> None:
-    runner = Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg)
     action(runner)
     barrier()  # no process leaves while another one still needs it

@@ -39,6 +39,7 @@ def ensure_mini(root: str | Path) -> None:
     """
     root = Path(root)
     there = [name for name in FOLDERS if (root / name).is_dir()]
+    barrier()  # all have looked before one draws, so that all or none wait below
     if there and there != FOLDERS:
         raise FileExistsError(
             f'expected {root} to hold a mini data set ({", ".join(FOLDERS)}), found only '
