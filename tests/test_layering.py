@@ -13,7 +13,8 @@ ORDER = ('mmvig.kernels', 'mmvig.registry', 'mmvig.pointwise', 'mmvig.mixer', 'm
          'mmvig.key_only', 'mmvig.block', 'mmvig.checkpoint', 'mmvig.backbones.base',
          'mmvig.backbones.multi_scale',
          'mmvig.backbones.plain', 'mmvig.backbones', 'mmvig.neck', 'mmvig.hosts', 'mmvig.optim',
-         'mmvig.datasets', 'mmvig.zoo', 'mmvig.inspection.features', 'mmvig.inspection.field',
+         'mmvig.datasets', 'mmvig.images', 'mmvig.checked_pipeline', 'mmvig.zoo',
+         'mmvig.inspection.features', 'mmvig.inspection.field',
          'mmvig.inspection.mixers', 'mmvig.inspection.record', 'mmvig.inspection', 'mmvig.curves',
          'mmvig.inference', 'mmvig.page.answer', 'mmvig.page',
          'mmvig.cli', 'mmvig.__main__')  # fmt: skip

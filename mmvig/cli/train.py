@@ -7,7 +7,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
-from .run import UserError, check_data, command, load_config, parser, read_checkpoint, run
+from .data_check import check_data
+from .run import UserError, command, load_config, parser, read_checkpoint, run
 
 
 @command
