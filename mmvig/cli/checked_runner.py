@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.registry import DATASETS
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -29,22 +28,24 @@ class CheckedRunner(Runner):
 
     started = False
 
-    def build_dataloader(self, dataloader, *args, **kwargs) -> DataLoader:
+    def build_dataloader(self, *args, **kwargs) -> DataLoader:
         """See `Runner.build_dataloader`."""
-        if not isinstance(dataloader, DataLoader):
-            dataset = DATASETS.build(dataloader['dataset'])
-            if hasattr(dataset, 'full_init'):
-                dataset.full_init()
-            if not len(dataset):
-                raise UserError(f'expected images in {_place(dataset)}, there are none')
-            for inner in _inner(dataset):
-                classes = inner.metainfo.get('classes')
-                check_classes(self.model, classes, _place(inner))
-                if hasattr(inner, 'reduce_zero_label') and not inner.backend_args:
-                    check_masks(inner)
-                inner.pipeline = CheckedPipeline(inner.pipeline, classes)
-            dataloader = dict(dataloader, dataset=dataset)
-        return super().build_dataloader(dataloader, *args, **kwargs)
+        try:
+            loader = super().build_dataloader(*args, **kwargs)
+        except ValueError as error:
+            if 'at least one array' not in str(error):  # mmengine joins the entries of a set
+                raise
+            raise UserError(
+                'expected images in a data set of the config, there are none: look at its '
+                'data_root and data_prefix, and at the endings of the files'
+            ) from error
+        for dataset in _inner(loader.dataset):  # before the workers get their copies
+            classes = dataset.metainfo.get('classes')
+            check_classes(self.model, classes, _place(dataset))
+            if hasattr(dataset, 'reduce_zero_label') and not dataset.backend_args:
+                check_masks(dataset)
+            dataset.pipeline = CheckedPipeline(dataset.pipeline, classes)
+        return loader
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         """See `Runner.call_hook`."""
@@ -85,7 +86,7 @@ def check_classes(model: nn.Module, classes, place: str) -> None:
     for name, module in model.named_modules():
         count = getattr(module, 'num_classes', None)
         # A proposal network tells objects from ground; semantic maps beside boxes have their own.
-        own = name.endswith('rpn_head') or 'semantic_head' in name
+        own = type(module).__name__.endswith('RPNHead') or 'semantic_head' in name
         if isinstance(count, int) and not own and name and count != len(classes):
             raise UserError(
                 f'expected num_classes={len(classes)} in model.{name}, as {place} has '

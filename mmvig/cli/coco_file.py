@@ -95,6 +95,8 @@ def check_coco(
             complaint = _mask_complaint(annotation, image) if with_masks else None
             if complaint:
                 findings.add('mask', f'{this}: {complaint}')
+            elif with_masks and _is_line(annotation['segmentation']):
+                notes.add('line', f'{this} has only polygons of less than three points, is ignored')
     if findings:
         raise UserError(f'{path}: {findings}')
     if train and not kept:
@@ -192,13 +194,14 @@ def _mask_complaint(annotation: dict, image: dict) -> str | None:
         if (
             not isinstance(polygon, list)
             or len(polygon) % 2
-            or len(polygon) < 6
             or not all(isinstance(x, int | float) and math.isfinite(x) for x in polygon)
         ):
-            return (
-                f'expected polygons of three or more points, x, y, x, y …, got {str(polygon)[:60]}'
-            )
+            return f'expected polygons as x, y, x, y …, got {str(polygon)[:60]}'
     return None
+
+
+def _is_line(mask: dict | list) -> bool:
+    return isinstance(mask, list) and all(len(polygon) < 6 for polygon in mask)
 
 
 def _runs_complaint(mask: dict, image: dict) -> str | None:

@@ -1,6 +1,7 @@
 """Settings of a config that would otherwise fail late, far away, or not at all."""
 
 import math
+import tempfile
 from pathlib import Path
 
 import torch
@@ -100,11 +101,10 @@ def check_folder(path: str | Path, what: str) -> None:
     Raises:
         UserError: they cannot; says why.
     """
-    probe = Path(path, f'.mmvig-{id(path)}')
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b'')
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=path):
+            pass
     except OSError as error:
         raise UserError(
             f'expected {what} to be a folder in which files can be written, {path} is not: '

@@ -23,7 +23,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         content = checkpoint.read(args.source)
-        weights = checkpoint.weights_of(content)
+        weights = checkpoint.weights_of(content, args.source)
         if args.to_official:
             converted = {'model': checkpoint.to_official(weights)}
         else:

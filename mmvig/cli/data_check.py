@@ -72,7 +72,8 @@ def _check_coco(dataset: dict, root: str, prefix: dict) -> None:
     from mmdet.datasets import CocoDataset
 
     init_default_scope('mmdet')
-    kind = DATASETS.get(dataset['type'])
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        kind = registry.get(dataset['type'])
     of_coco = isinstance(kind, type) and issubclass(kind, CocoDataset)
     if not of_coco or kind.load_data_list is not CocoDataset.load_data_list:
         return  # another format

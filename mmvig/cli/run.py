@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import barrier
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from mmvig import checkpoint, safe_globals
@@ -194,9 +194,11 @@ def _close(name: str, known: set[str]) -> str:
 
 
 def read_checkpoint(path: str) -> dict:
-    """A checkpoint must be readable without running code from it."""
+    """A checkpoint must be readable without running code from it, and hold weights."""
     try:
-        return checkpoint.read(path)
+        content = checkpoint.read(path)
+        checkpoint.weights_of(content, path)
+        return content
     except (FileNotFoundError, ValueError) as error:
         raise UserError(error) from error
 
@@ -232,6 +234,7 @@ def _act(cfg: Config, action: Callable[[Runner], None]) -> None:
         text = failure.explain(error, cfg.work_dir, building=not started)
         if text is None:
             raise
-        rest = f'. What {cfg.work_dir} holds stays' if started else ''
+        last = started and find_latest_checkpoint(cfg.work_dir)
+        rest = f'. {last} is the last checkpoint, to go on from by --resume' if last else ''
         raise UserError(text + rest) from error
     barrier()  # no process leaves while another one still needs it

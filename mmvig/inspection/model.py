@@ -34,7 +34,7 @@ def build_model(cfg: Config, checkpoint: str | None) -> nn.Module:
     if checkpoint is None:  # of the backbone alone, for it is what is looked at
         model.backbone.init_weights()
     else:
-        weights = weights_of(read(checkpoint))
+        weights = weights_of(read(checkpoint), checkpoint)
         check_fit(model, weights, checkpoint)
         model.load_state_dict(weights)
     model.eval()
