@@ -20,6 +20,7 @@ from PIL import Image
 
 from mmvig.datasets.shapes import run_lengths
 
+from .commands import forget_runs
 from .test_checkpoint import Reduced, calling, calling_by_getattr
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,6 +44,7 @@ class Case(NamedTuple):
 
 def make_inputs(folder: Path) -> None:
     """Configs det.py and seg.py with a checkpoint each, and data for both, 64×64 pixels."""
+    forget_runs()
     _make_data(folder)
     for name in ('det', 'seg'):
         cfg = _config(name)
