@@ -38,7 +38,8 @@ CONFIGS = [
     Case('an arch dict with words', 'train bad.py',
          'the config does not build, in MaskRCNN > MultiScaleViG: expected heads of arch to '
          "be whole numbers, 1 or more, got '12'",
-         derived("arch = dict(_delete_=True, channels=[32, 64], depths=[1, 1], heads='12', hidden=[96, 96])\n"
+         derived("arch = dict(_delete_=True, channels=[32, 64], depths=[1, 1], heads='12', "
+                 'hidden=[96, 96])\n'
                  'model = dict(backbone=dict(arch=arch))')),
     Case('out_indices out of range', OPTION + 'model.backbone.out_indices=[0,1,2,7]',
          'the config does not build, in MaskRCNN > MultiScaleViG: expected out_indices within '
