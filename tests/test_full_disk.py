@@ -27,7 +27,7 @@ def full_disk():
 
 
 @pytest.fixture
-def refused(monkeypatch, capfd):
+def refused(monkeypatch, capsys):
     def run(*command) -> str:
         monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, command)])
         monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
@@ -35,7 +35,7 @@ def refused(monkeypatch, capfd):
         with pytest.raises(SystemExit) as ended:
             mmvig.__main__.main()
         assert ended.value.code == 2
-        return capfd.readouterr().err.splitlines()[-1]
+        return capsys.readouterr().err.splitlines()[-1]
 
     return run
 
