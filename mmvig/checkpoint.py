@@ -124,11 +124,15 @@ def read(source: str, map_location: str = 'cpu') -> dict:
             return _fetch(source, map_location)
         if not Path(source).is_file():
             raise FileNotFoundError(f'expected a checkpoint file at {source}, there is none')
+        _check_kind(source)
         safe_globals.allow()
         return torch.load(source, map_location=map_location, weights_only=True)
     except UnpicklingError as error:
         # torch wraps the cause in advice to load without the check.
-        advice = r'(?s).*(trusted source\.|WeightsUnpickler error:)|Check the documentation.*'
+        advice = (
+            r'(?s).*(trusted source\.|WeightsUnpickler error:)|Check the documentation.*'
+            r'|Please use `torch.serialization.*'
+        )
         cause = ' '.join(re.sub(advice, '', str(error)).split())
         raise ValueError(
             f'{source} is refused: expected a checkpoint with only tensors, numbers and containers '
@@ -137,9 +141,18 @@ def read(source: str, map_location: str = 'cpu') -> dict:
         ) from error
     except (RuntimeError, EOFError) as error:
         raise ValueError(
-            f'{source} is damaged: expected a whole PyTorch checkpoint, could not read it '
-            f'({error}). Fetch or write it again.'
+            f'{source} is damaged: expected a whole PyTorch checkpoint, it cannot be read '
+            f'({str(error).partition(" This is an internal")[0]}). Fetch or write it again.'
         ) from error
+
+
+def _check_kind(path: str) -> None:
+    """What torch writes is a zip archive, or a bare pickle as it did before 1.6."""
+    with open(path, 'rb') as file:
+        start = file.read(16)
+    if not start.startswith((b'PK', b'\x80')):
+        got = f'it begins with {start!r}' if start else 'it is empty'
+        raise ValueError(f'expected a PyTorch checkpoint in {path}, {got}')
 
 
 def _fetch(url: str, map_location: str) -> dict:
@@ -162,8 +175,10 @@ def _fetch(url: str, map_location: str) -> dict:
             barrier()
 
 
-def weights_of(checkpoint: Mapping) -> Mapping[str, Tensor]:
+def weights_of(checkpoint: Mapping, source: str = 'the checkpoint') -> Mapping[str, Tensor]:
     """The state dict in what `read` returned: bare, under `model` or under `state_dict`.
+
+    A message calls the checkpoint `source`.
 
     Raises:
         ValueError: there is none.
@@ -176,26 +191,32 @@ def weights_of(checkpoint: Mapping) -> Mapping[str, Tensor]:
         or not weights
         or not all(isinstance(value, Tensor) for value in weights.values())
     ):
-        found = _some(list(checkpoint)) if isinstance(checkpoint, Mapping) else type(checkpoint)
+        found = (
+            _some(list(checkpoint))
+            if isinstance(checkpoint, Mapping)
+            else type(checkpoint).__name__
+        )
         raise ValueError(
-            f'expected a state dict, bare or under `model` or `state_dict`; got {found}'
+            f'expected a state dict in {source}, bare or under `model` or `state_dict`; got {found}'
         )
     return weights
 
 
-def backbone_weights(checkpoint: Mapping, prefix: str = '') -> dict[str, Tensor]:
+def backbone_weights(
+    checkpoint: Mapping, prefix: str = '', source: str = 'the checkpoint'
+) -> dict[str, Tensor]:
     """The backbone's weights in our names, from an official file, one of a runner, or a bare one.
 
     Of a whole model's weights keeps those under `prefix`, by default `backbone.`.
     """
-    weights = weights_of(checkpoint)
+    weights = weights_of(checkpoint, source)
     if not prefix and any(key.startswith('backbone.') for key in weights):
         prefix = 'backbone.'
     weights = {
         key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)
     }
     if not weights:
-        raise ValueError(f'expected keys that start with {prefix!r}, the checkpoint has none')
+        raise ValueError(f'expected keys that start with {prefix!r}, {source} has none')
     return from_official(weights) if is_official(weights) else weights
 
 
@@ -209,7 +230,7 @@ def load_pretrained(backbone: nn.Module, source: str, prefix: str = '') -> None:
         FileNotFoundError, ValueError: see `read`.
         ValueError: keys are missing, unknown or of another shape.
     """
-    weights = backbone_weights(read(source), prefix)
+    weights = backbone_weights(read(source), prefix, source)
     head = [key for key in weights if key.startswith('head.')]
     weights = {key: value for key, value in weights.items() if key not in head}
     own = backbone.state_dict()

@@ -36,7 +36,7 @@ class Predictor:
             raise ValueError(
                 f'expected a config with default_scope mmdet, mmseg or mmpretrain, got {scope!r}'
             )
-        weights = checkpoints.weights_of(checkpoints.read(path))
+        weights = checkpoints.weights_of(checkpoints.read(path), path)
         init_default_scope(scope)
         self.cfg = cfg
         self.scope = scope

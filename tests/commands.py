@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mmengine.logging import MMLogger
 from mmengine.visualization import Visualizer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,8 +37,11 @@ def logged(work_dir: Path, key: str = 'loss') -> list[float]:
 
 
 def forget_runs() -> None:
-    """Forget the visualizers of earlier runs in this process: mmengine gives hooks the first."""
-    kinds = [Visualizer]
+    """Forget visualizers and loggers of earlier runs in this process.
+
+    mmengine gives hooks the first visualizer, and messages to a logger whose files are closed.
+    """
+    kinds = [Visualizer, MMLogger]
     while kinds:
         kind = kinds.pop()
         kind._instance_dict.clear()

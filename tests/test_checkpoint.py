@@ -184,7 +184,9 @@ def test_damaged_files(tmp_path, official):
     for name, content in contents.items():
         path = tmp_path / f'{name}.pth'
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=f'{name}.pth is (damaged|refused)'):
+        with pytest.raises(
+            ValueError, match=f'{name}.pth(, it is empty|, it begins with| is damaged)'
+        ):
             read(str(path))
     with pytest.raises(ValueError, match='expected a state dict'):
         backbone_weights({'epoch': 3})

@@ -31,9 +31,9 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 import mmvig.__main__
+from mmvig.cli.checked_runner import CheckedRunner
 from mmvig.cli.run import read_config
 from mmvig.inspection.model import build_model
 
@@ -243,8 +243,8 @@ def run_or_parse(words: list[str], monkeypatch) -> None:
         parse(main, arguments, monkeypatch)
         return
     provide(arguments, named[0] if named else None)
-    original = Runner.from_cfg
-    monkeypatch.setattr(Runner, 'from_cfg', lambda cfg: original(shorten(cfg)))
+    original = CheckedRunner.from_cfg
+    monkeypatch.setattr(CheckedRunner, 'from_cfg', lambda cfg: original(shorten(cfg)))
     monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
     monkeypatch.setattr(sys, 'argv', ['mmvig', name, *arguments])
     forget_runs()

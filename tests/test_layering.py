@@ -14,9 +14,10 @@ ORDER = ('mmvig.kernels', 'mmvig.registry', 'mmvig.pointwise', 'mmvig.slabs', 'm
          'mmvig.key_only', 'mmvig.block', 'mmvig.checkpoint', 'mmvig.backbones.base',
          'mmvig.backbones.multi_scale', 'mmvig.backbones.plain', 'mmvig.backbones', 'mmvig.neck',
          'mmvig.hosts', 'mmvig.optim', 'mmvig.random_state', 'mmvig.whole_file', 'mmvig.datasets',
-         'mmvig.hooks.first_not_finite', 'mmvig.hooks', 'mmvig.zoo', 'mmvig.inspection.features',
-         'mmvig.inspection.field', 'mmvig.inspection.mixers', 'mmvig.inspection.record',
-         'mmvig.inspection', 'mmvig.curves', 'mmvig.inference', 'mmvig.page.answer', 'mmvig.page',
+         'mmvig.hooks.first_not_finite', 'mmvig.hooks', 'mmvig.images', 'mmvig.checked_pipeline',
+         'mmvig.zoo', 'mmvig.inspection.features', 'mmvig.inspection.field',
+         'mmvig.inspection.mixers', 'mmvig.inspection.record', 'mmvig.inspection', 'mmvig.curves',
+         'mmvig.inference', 'mmvig.page.answer', 'mmvig.page',
          'mmvig.cli', 'mmvig.__main__')  # fmt: skip
 
 

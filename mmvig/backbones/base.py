@@ -34,10 +34,16 @@ class Backbone(BaseModule):
         init_cfg: dict | None,
     ) -> None:
         super().__init__(init_cfg)
-        if not out_indices or any(not 0 <= i < count for i in out_indices):
-            raise ValueError(f'expected out_indices within 0 … {count - 1}, got {out_indices}')
-        if not -1 <= frozen_stages <= count:
-            raise ValueError(f'expected frozen_stages within -1 … {count}, got {frozen_stages}')
+        if (
+            not isinstance(out_indices, Sequence)
+            or not out_indices
+            or any(i not in range(count) for i in out_indices)
+        ):
+            raise ValueError(f'expected out_indices within 0 … {count - 1}, got {out_indices!r}')
+        if frozen_stages not in range(-1, count + 1):
+            raise ValueError(f'expected frozen_stages within -1 … {count}, got {frozen_stages!r}')
+        if not isinstance(in_channels, int) or in_channels < 1:
+            raise ValueError(f'expected in_channels to be 1 or more, got {in_channels!r}')
         self.in_channels = in_channels
         self.out_indices = tuple(sorted(out_indices))
         self.frozen_stages = frozen_stages
@@ -56,6 +62,12 @@ class Backbone(BaseModule):
         if not isinstance(arch, dict) or set(arch) != names:
             got = sorted(arch) if isinstance(arch, dict) else arch
             raise ValueError(f'expected an arch dict with {sorted(names)}, got {got}')
+        for name, sizes in arch.items():
+            listed = sizes if isinstance(sizes, list | tuple) else [sizes]
+            if not all(isinstance(n, bool) or (isinstance(n, int) and n > 0) for n in listed):
+                raise ValueError(
+                    f'expected {name} of arch to be whole numbers, 1 or more, got {sizes!r}'
+                )
         return arch
 
     def parts(self) -> Iterator[list[nn.Module | nn.Parameter]]:
@@ -123,4 +135,6 @@ class Backbone(BaseModule):
 
 def drop_path_rates(last: float, count: int) -> list[float]:
     """Stochastic depth of `count` blocks, growing linearly from 0 to `last`."""
+    if not isinstance(last, int | float) or not 0 <= last < 1:
+        raise ValueError(f'expected drop_path_rate from 0 to below 1, got {last!r}')
     return [last * i / max(count - 1, 1) for i in range(count)]

@@ -67,7 +67,10 @@ class MultiScaleBackbone(Backbone):
     @classmethod
     def setting_of(cls, arch: str | dict) -> dict:
         setting = super().setting_of(arch)
-        lengths = {name: len(values) for name, values in setting.items()}
+        lengths = {
+            name: len(values) if isinstance(values, Sequence) else 'none'
+            for name, values in setting.items()
+        }
         if len(set(lengths.values())) != 1:
             raise ValueError(f'expected one entry per stage in every list of arch, got {lengths}')
         return setting

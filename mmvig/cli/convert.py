@@ -1,6 +1,8 @@
 """Rename the keys of an official ViG checkpoint: `tools/convert_checkpoint.py SRC DST`."""
 
 import argparse
+import io
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -21,7 +23,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         content = checkpoint.read(args.source)
-        weights = checkpoint.weights_of(content)
+        weights = checkpoint.weights_of(content, args.source)
         if args.to_official:
             converted = {'model': checkpoint.to_official(weights)}
         else:
@@ -30,5 +32,12 @@ def main() -> None:
         raise UserError(error) from error
     target = Path(args.target)
     beside = target.with_name(f'{target.name}.part')
-    torch.save(converted, beside)
-    beside.replace(target)
+    content = io.BytesIO()
+    torch.save(converted, content)  # to a file it tells of a full disk in many lines
+    try:
+        beside.write_bytes(content.getbuffer())
+        beside.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
+        raise UserError(f'could not write {target}: {error.strerror}') from error

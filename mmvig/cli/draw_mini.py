@@ -4,7 +4,10 @@ import argparse
 
 from mmvig.datasets.shapes import ensure_mini
 
+from .run import command
 
+
+@command
 def main() -> None:
     parser = argparse.ArgumentParser(description='Draw the mini data set.')
     parser.add_argument('root', nargs='?', default='data/mini', help='folder, data/mini by default')

@@ -18,6 +18,8 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from . import failure
+from .config_check import check_sections
 from .run import UserError, command, read_config
 
 # The customary size of an image by task.
@@ -41,7 +43,9 @@ def main() -> None:
     shape = tuple(args.shape or SHAPES.get(cfg.get('default_scope'), (224, 224)))
     if min(shape) < 32:
         raise UserError(f'expected a --shape of at least 32 32, got {shape[0]} {shape[1]}')
-    counts = count(cfg, shape)
+    check_sections(cfg)
+    with failure.explained():
+        counts = count(cfg, shape)
     if args.json:
         sys.stdout.write(json.dumps(counts) + '\n')
         return

@@ -14,6 +14,8 @@ from mmvig.inspection.figures import draw, numbers
 from mmvig.inspection.model import build_model, load_image
 from mmvig.inspection.record import layer_names, record
 
+from . import failure
+from .config_check import check_folder
 from .run import UserError, command, read_config
 
 
@@ -43,16 +45,14 @@ def main() -> None:
     if args.against:
         checkpoints.append(None if args.against == 'random' else args.against)
     models = {}
-    try:
+    with failure.explained():
         for label, checkpoint in zip(_labels(checkpoints), checkpoints, strict=True):
             model = build_model(cfg, checkpoint)
             batch, picture = load_image(cfg, model, args.image)
             layers = layer_names(model.backbone) if args.layers == ['all'] else args.layers
             models[label] = record(model.backbone, batch, layers)
-    except (FileNotFoundError, ValueError, TypeError) as error:
-        raise UserError(error) from error
     out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
+    check_folder(out, '--out')
     for name, figure in draw(picture, models):
         figure.savefig(out / f'{name}.png', dpi=110)
         sys.stdout.write(f'{out / name}.png\n')

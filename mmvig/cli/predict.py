@@ -9,11 +9,10 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-import cv2
+from mmvig.images import check_image
 
-from mmvig.inference import Predictor
-
-from .run import UserError, command, read_checkpoint, read_config
+from .config_check import check_folder
+from .run import UserError, command, make_predictor, read_config
 from .sheet import contact_sheet
 
 SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
@@ -35,13 +34,10 @@ def main() -> None:
     if args.batch_size < 1:
         raise UserError(f'expected --batch-size to be at least 1, got {args.batch_size}')
     cfg = read_config(args.config)
-    read_checkpoint(args.checkpoint)
     images = find_images(args.images)
     out = Path(args.out)
-    try:
-        predictor = Predictor(cfg, args.checkpoint, args.device)
-    except ValueError as error:
-        raise UserError(error) from error
+    predictor = make_predictor(cfg, args.checkpoint, args.device)
+    check_folder(out, '--out')
     predictor(images, out, args.batch_size, args.score_thr)
     pictures = sorted(p for p in (out / 'vis').iterdir() if p.suffix.lower() in SUFFIXES)
     contact_sheet(pictures, out / 'sheet.png', columns=min(3, len(pictures)))
@@ -62,8 +58,10 @@ def find_images(names: list[str]) -> list[Path]:
         else:
             raise UserError(f'expected an image or a folder at {path}, there is none')
     for path in found:
-        if cv2.imread(str(path)) is None:
-            raise UserError(f'expected an image, {path} cannot be read as one')
+        try:
+            check_image(path)
+        except ValueError as error:
+            raise UserError(error) from error
     twice = [name for name, count in Counter(path.name for path in found).items() if count > 1]
     if twice:
         raise UserError(

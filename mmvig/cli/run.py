@@ -8,20 +8,24 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.dist import barrier
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from mmvig import checkpoint, safe_globals
+from mmvig.inference import Predictor
 from mmvig.zoo import get_config
 
-from . import processes
+from . import failure, processes
+from .checked_runner import CheckedRunner, check_widths
+from .config_check import check_device, check_folder, check_settings
+from .failure import UserError
 
 # Dicts without a type whose names are checked by what they configure.
 _OPEN_DICTS = ('default_hooks', 'env_cfg', 'dataloader', 'log_processor')
@@ -37,12 +41,8 @@ _TOP_LEVEL = {
 }
 
 
-class UserError(Exception):
-    """Something the user can mend; the message says what and how, without a traceback."""
-
-
 def command(function: Callable[[], None]) -> Callable[[], None]:
-    """Report a `UserError` in one line on stderr and exit with status 2."""
+    """Report what the user can mend in one line on stderr and exit with status 2."""
 
     @functools.wraps(function)
     def run() -> None:
@@ -52,11 +52,27 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
         mmengine_checkpoint.get_torch_safe_globals = list  # its own list allows too much
         try:
             function()
-        except UserError as error:
-            sys.stderr.write(f'error: {error}\n')
+        except (UserError, OSError) as error:
+            failure.report(error)
             sys.exit(2)
 
     return run
+
+
+class Options(DictAction):
+    """mmengine's KEY=VALUE, with a message for what is not of that form."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for text in values:
+            key, equals, _ = text.partition('=')
+            if not equals or not all(key.split('.')):
+                raise UserError(f'expected KEY=VALUE after {option_string}, got {text!r}')
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except (AssertionError, ValueError, SyntaxError) as error:
+            raise UserError(
+                f'{option_string} {" ".join(values)}: {failure.one_line(error)}'
+            ) from error
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -66,7 +82,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     result.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=Options,
         default={},
         help='KEY=VALUE … over the config',
     )
@@ -90,7 +106,13 @@ def read_config(name: str) -> Config:
             path = get_config(name)
         except (ValueError, FileNotFoundError) as error:
             raise UserError(error) from error
-    return Config.fromfile(path)
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # a config is a program, which can fail in every way
+        raise UserError(
+            f'expected a config in {path}, it cannot be read: {type(error).__name__}: '
+            f'{failure.one_line(error)}'
+        ) from error
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -100,7 +122,11 @@ def load_config(args: argparse.Namespace) -> Config:
     _check_top_level(cfg)
     for key in args.cfg_options:
         _check_option(cfg, key)
-    cfg.merge_from_dict(args.cfg_options)
+    try:
+        cfg.merge_from_dict(args.cfg_options)
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        raise UserError(f'--cfg-options do not fit: {failure.one_line(error)}') from error
+    check_settings(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     _join(cfg)
@@ -157,63 +183,29 @@ def _close(name: str, known: set[str]) -> str:
     return f'; did you mean {found[0]!r}?' if found else ''
 
 
-def check_data(cfg: Config, *splits: str) -> None:
-    """Every annotation file and image folder of the splits' data sets must be there."""
-    for split in splits:
-        loader = cfg.get(f'{split}_dataloader')
-        for dataset in _datasets(loader.dataset) if loader else ():
-            _check_dataset(split, dataset)
-        evaluators = cfg.get(f'{split}_evaluator') or []
-        for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-            path = evaluator.get('ann_file')
-            drawn = loader and loader.dataset.type.startswith('mmvig.Mini')
-            if path and '://' not in path and not drawn and not Path(path).is_file():
-                raise UserError(
-                    f'the {split} evaluator has no annotations: expected {path}. Name their place: '
-                    f'--cfg-options {split}_evaluator.ann_file=FILE'
-                )
-
-
-def _datasets(dataset: dict) -> Iterator[dict]:
-    """The data sets inside any wrappers."""
-    inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else [])
-    if not inner:
-        yield dataset
-    for wrapped in inner:
-        yield from _datasets(wrapped)
-
-
-def _check_dataset(split: str, dataset: dict) -> None:
-    root = dataset.get('data_root') or ''
-    if dataset.get('backend_args') or '://' in root or dataset['type'].startswith('mmvig.Mini'):
-        return  # remote, or drawn on first use
-    wanted = [dataset.get('ann_file')]
-    wanted += [p for p in (dataset.get('data_prefix') or {}).values() if isinstance(p, str)]
-    for name in wanted:
-        if name and not (path := Path(root, name)).exists():
-            raise UserError(
-                f'the {split} data are not there: expected {path}. Put or link the data set under '
-                f'{root or "that place"}, or name its place: --cfg-options '
-                f"{split}_dataloader.dataset.data_root=DIR (and the evaluator's ann_file)"
-            )
-
-
 def read_checkpoint(path: str) -> dict:
-    """A checkpoint must be readable without running code from it."""
+    """A checkpoint must be readable without running code from it, and hold weights."""
     try:
-        return checkpoint.read(path)
+        content = checkpoint.read(path)
+        checkpoint.weights_of(content, path)
+        return content
     except (FileNotFoundError, ValueError) as error:
         raise UserError(error) from error
 
 
+def make_predictor(cfg: Config, path: str, device: str | None) -> Predictor:
+    """The predictor of a config and a checkpoint of its whole model."""
+    check_device(device)
+    read_checkpoint(path)
+    with failure.explained():
+        return Predictor(cfg, path, device)
+
+
 def run(cfg: Config, action: Callable[[Runner], None]) -> None:
     """Build the runner and let `action` use it."""
+    check_folder(cfg.work_dir, 'the work dir')
     try:
         _act(cfg, action)
-    except RuntimeError as error:
-        if message := processes.lost(error):
-            raise UserError(message) from error
-        raise
     finally:
         gc.collect()  # what still holds the process group must go before it
         if torch.distributed.is_initialized():
@@ -222,6 +214,18 @@ def run(cfg: Config, action: Callable[[Runner], None]) -> None:
 
 
 def _act(cfg: Config, action: Callable[[Runner], None]) -> None:
-    runner = RUNNERS.build(cfg)
-    action(runner)
+    runner = None
+    try:
+        runner = RUNNERS.build(cfg) if cfg.get('runner_type') else CheckedRunner.from_cfg(cfg)
+        check_widths(runner.model)
+        action(runner)
+    except Exception as error:
+        started = runner is not None and getattr(runner, 'started', True)
+        text = processes.lost(error)
+        text = text or failure.explain(error, cfg.work_dir, building=not started)
+        if text is None:
+            raise
+        last = started and find_latest_checkpoint(cfg.work_dir)
+        rest = f'. {last} is the last checkpoint, to go on from by --resume' if last else ''
+        raise UserError(text + rest) from error
     barrier()  # no process leaves while another one still needs it

@@ -4,9 +4,7 @@ import argparse
 import sys
 from importlib.util import find_spec
 
-from mmvig.inference import Predictor
-
-from .run import UserError, command, read_checkpoint, read_config
+from .run import UserError, command, make_predictor, read_config
 
 
 @command
@@ -32,11 +30,7 @@ def main() -> None:
     predictors = {}
     for config, checkpoint in zip(args.models[::2], args.models[1::2], strict=True):
         cfg = read_config(config)
-        read_checkpoint(checkpoint)
-        try:
-            predictor = Predictor(cfg, checkpoint, args.device)
-        except ValueError as error:
-            raise UserError(error) from error
+        predictor = make_predictor(cfg, checkpoint, args.device)
         label = predictor.task
         if label in predictors:
             label = f'{label}, {config} {checkpoint}'

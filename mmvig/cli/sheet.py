@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
+import mmcv
 import numpy as np
 
 
@@ -22,4 +23,4 @@ def contact_sheet(
         top = i // columns * height + (height - len(tile)) // 2
         left = i % columns * width
         sheet[top : top + len(tile), left : left + width] = tile
-    cv2.imwrite(str(target), sheet)
+    mmcv.imwrite(sheet, str(target))  # unlike OpenCV's, it tells when the disk is full

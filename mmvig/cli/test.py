@@ -7,7 +7,9 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
-from .run import UserError, check_data, command, load_config, parser, read_checkpoint, run
+from .config_check import check_folder
+from .data_check import check_data
+from .run import UserError, command, load_config, parser, read_checkpoint, run
 from .sheet import contact_sheet
 
 ON_SHEET = 12
@@ -39,7 +41,10 @@ def main() -> None:
             raise UserError(f'--tta needs {" and ".join(missing)} in the config')
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(**cfg.tta_model, module=cfg.model)
+    if args.out:
+        check_folder(Path(args.out).parent, 'the place of --out')
     if args.show_dir:
+        check_folder(args.show_dir, '--show-dir')
         _show(cfg, str(Path(args.show_dir).resolve()))
 
     def action(runner: Runner) -> None:

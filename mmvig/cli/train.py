@@ -8,8 +8,9 @@ from mmengine.runner import Runner
 
 from mmvig.hooks.finite_loss import NotFiniteError
 
+from .data_check import check_data
 from .resume import keep_seed, make_resumable, newest_checkpoint
-from .run import UserError, check_data, command, load_config, parser, read_checkpoint, run
+from .run import UserError, command, load_config, parser, read_checkpoint, run
 
 
 @command

@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 
 import cv2
+import mmcv
 import numpy as np
 from mmengine.dist import barrier, get_rank
 
@@ -78,8 +79,9 @@ def _draw_split(root: Path, split: str, folder: str, count: int, seed: int) -> N
     for index in range(count):
         image, labels, instances = draw(seed + index)
         name = f'{split}_{index:04d}'
-        cv2.imwrite(str(root / 'images' / folder / f'{name}.jpg'), image)
-        cv2.imwrite(str(root / 'annotations' / folder / f'{name}.png'), labels)
+        # mmcv's, unlike OpenCV's, tells when the disk is full.
+        mmcv.imwrite(image, str(root / 'images' / folder / f'{name}.jpg'))
+        mmcv.imwrite(labels, str(root / 'annotations' / folder / f'{name}.png'))
         height, width = labels.shape
         images.append({'id': index, 'file_name': f'{name}.jpg', 'width': width, 'height': height})
         for category, mask in instances:
@@ -89,7 +91,7 @@ def _draw_split(root: Path, split: str, folder: str, count: int, seed: int) -> N
                 max(x - CROP_MARGIN, 0) : x + w + CROP_MARGIN,
             ]
             place = root / 'crops' / folder / CLASSES[category]
-            cv2.imwrite(str(place / f'{name}_{len(annotations):04d}.jpg'), crop)
+            mmcv.imwrite(crop, str(place / f'{name}_{len(annotations):04d}.jpg'))
             annotations.append(
                 {
                     'id': len(annotations) + 1,

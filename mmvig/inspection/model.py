@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from ..backbones.base import Backbone
 from ..checkpoint import check_fit, read, weights_of
+from ..images import check_image
 
 
 def build_model(cfg: Config, checkpoint: str | None) -> nn.Module:
@@ -34,7 +34,7 @@ def build_model(cfg: Config, checkpoint: str | None) -> nn.Module:
     if checkpoint is None:  # of the backbone alone, for it is what is looked at
         model.backbone.init_weights()
     else:
-        weights = weights_of(read(checkpoint))
+        weights = weights_of(read(checkpoint), checkpoint)
         check_fit(model, weights, checkpoint)
         model.load_state_dict(weights)
     model.eval()
@@ -51,8 +51,7 @@ def load_image(cfg: Config, model: nn.Module, path: str | Path) -> tuple[Tensor,
     Raises:
         ValueError: the file cannot be read as an image.
     """
-    if cv2.imread(str(path)) is None:
-        raise ValueError(f'expected an image, {path} cannot be read as one')
+    check_image(path)
     init_default_scope(cfg.get('default_scope'))
     steps = [
         step

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from ..images import check_image
 from ..inference import Predictor
 from ..inspection.figures import draw
 from ..inspection.model import load_image
@@ -50,7 +51,9 @@ def complaint(path: str | None) -> str | None:
             f'Expected at most {MEGAPIXELS} megapixels, {file.name} has {width}×{height}: scale it '
             'down.'
         )
-    if cv2.imread(str(file)) is None:
+    try:
+        check_image(file)
+    except ValueError:
         return f'{file.name} is damaged: save it anew as one of {kinds}.'
     return None
 

@@ -1,0 +1,125 @@
+"""A data set's pipeline that looks at what it loads, and names the file when something is wrong.
+
+Without it an unreadable image is a traceback out of a worker process, and a label out of range an
+index error of the loss, or on a GPU an assertion of the device, none of which say where.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from mmengine.dataset import Compose
+from PIL import Image
+
+from .images import check_image
+
+IGNORED = 255  # what mmseg's losses and metrics leave out
+
+
+class SampleError(Exception):
+    """Something is wrong with a file of the data; the message names it, in one line."""
+
+
+class CheckedPipeline(Compose):
+    """The transforms of another pipeline, each followed by a look at what it has loaded.
+
+    Args:
+        pipeline: of a data set.
+        classes: names of its classes, None if it has none.
+    """
+
+    def __init__(self, pipeline: Compose, classes: list[str] | None) -> None:
+        self.transforms = pipeline.transforms
+        self.classes = classes
+
+    def __call__(self, data: dict) -> dict | None:
+        """See `mmengine.dataset.Compose`.
+
+        Raises:
+            SampleError: a file is missing, cannot be read, or does not fit the others.
+        """
+        image, mask = data.get('img_path'), data.get('seg_map_path')
+        for step in self.transforms:
+            had_mask = 'gt_seg_map' in data
+            had_image = 'img' in data
+            try:
+                data = step(data)
+            except Exception as error:
+                raise SampleError(_cause(type(step).__name__, image, mask, error)) from error
+            if data is None:
+                return None
+            if not had_image and 'img' in data:
+                _check_size(data)
+            if not had_mask and 'gt_seg_map' in data:
+                self._check_labels(data)
+        return data
+
+    def _check_labels(self, data: dict) -> None:
+        labels, path = data['gt_seg_map'], data.get('seg_map_path')
+        if labels.ndim != 2:
+            raise SampleError(
+                f'expected a mask with one label per pixel, {path} has {labels.shape[-1]} channels '
+                f'({data["img_path"]})'
+            )
+        if labels.shape != tuple(data.get('ori_shape', labels.shape)):
+            raise SampleError(
+                f'expected the mask {path} to have the size of its image, '
+                f'{_size(data["ori_shape"])}, got {_size(labels.shape)} ({data["img_path"]})'
+            )
+        if self.classes is None or 'reduce_zero_label' not in data:
+            return  # not mmseg's: maps beside boxes count other classes
+        count = len(self.classes)
+        wrong = np.unique(labels[(labels >= count) & (labels != IGNORED)]).astype(int)
+        shift = 1 if data['reduce_zero_label'] else 0
+        if not wrong.size and path is not None:
+            wrong = _wide_labels(path) - shift
+        if wrong.size:
+            kept = f'{shift} … {count - 1 + shift} (and {"0, " if shift else ""}{IGNORED}, ignored)'
+            raise SampleError(
+                f'expected labels {kept} for {count} classes, {path} has '
+                f'{", ".join(str(label + shift) for label in wrong[:5])}'
+            )
+
+
+def _wide_labels(path: str) -> np.ndarray:
+    """Labels above 255 of a mask of 16 or 32 bits, of which mmseg keeps the lowest 8."""
+    try:
+        with Image.open(path) as mask:  # reads the header only
+            if not mask.mode.startswith(('I', 'F')):
+                return np.zeros(0, int)
+            labels = np.unique(np.asarray(mask)).astype(int)
+    except OSError:  # not a local file, or one that another loader reads
+        return np.zeros(0, int)
+    return labels[labels > IGNORED]
+
+
+def _check_size(data: dict) -> None:
+    """The annotation file and the image must speak of the same pixels."""
+    if 'height' not in data or 'ori_shape' not in data:
+        return
+    said = (data['height'], data['width'])
+    if said != tuple(data['ori_shape'][:2]):
+        raise SampleError(
+            f'expected {data["img_path"]} to be {_size(said)} as its annotations say, it is '
+            f'{_size(data["ori_shape"])} (turned as its EXIF orientation asks, if it has one)'
+        )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f'{shape[1]}×{shape[0]}'
+
+
+def _cause(step: str, image: str | None, mask: str | None, error: Exception) -> str:
+    """The plain words for it if the image or the mask is not whole, else the error's own."""
+    for path in _local(step, image, mask):
+        try:
+            check_image(path)
+        except ValueError as complaint:
+            return str(complaint)
+    text = ' '.join(str(error).split())
+    about = f'{image} and {mask}' if mask else str(image)
+    return f'{step} failed on {about}: {type(error).__name__}: {text}'
+
+
+def _local(step: str, image: str | None, mask: str | None) -> Iterator[str]:
+    if 'Load' in step:
+        yield from (str(path) for path in (image, mask) if path and '://' not in str(path))
