@@ -35,7 +35,7 @@ train_dataloader = dict(
 )
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='SGD', lr=0.05, momentum=0.9, weight_decay=0.05),
-    {clip}
+    {{clip}}
 )
 param_scheduler = []
 train_cfg = dict(max_epochs=2, val_interval=10)
