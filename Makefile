@@ -43,6 +43,7 @@ soak: env
 	$(SOAK).long_run --backbone vig-plain --steps 500
 	$(SOAK).long_run --backbone vir --steps 500
 	$(SOAK).long_run --backbone linglo --steps 500
+	$(PYTHON_IN_VENV) -m tests.soak.dying_process
 
 # The operator on thousands of new calls, and its C++ under checks of memory and undefined behaviour.
 FUZZ = --hypothesis-profile=fuzz --hypothesis-show-statistics \
