@@ -6,6 +6,7 @@ import inspect
 import pytest
 import torch
 from mmengine.registry import MODELS as ROOT_MODELS
+from torch._dynamo.testing import CompileCounter
 
 from mmvig.backbones import LinGlo, MultiScaleViG, PlainViG, ViR
 
@@ -201,6 +202,21 @@ def test_compiles_as_one_graph(name):
         gradients.append(torch.autograd.grad(loss, weights))
     torch.testing.assert_close(maps, model(image), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-3)
+
+
+@pytest.mark.parametrize('name', ['MultiScaleViG', 'LinGlo'])
+def test_sizes_do_not_recompile(name):
+    """Of 20 image sizes the first few draw what there is to tell apart, then a graph serves all."""
+    case = CASES[name]
+    model = case.build(arch=case.sizes, out_indices=(0, 1))
+    torch.compiler.reset()
+    counter = CompileCounter()
+    compiled = torch.compile(model, backend=counter, dynamic=True, fullgraph=True)
+    with torch.no_grad():
+        for i in range(20):
+            image = torch.randn(1, 3, 32 + 13 * i, 300 - 11 * i)
+            torch.testing.assert_close(compiled(image), model(image))
+    assert counter.frame_count <= 3
 
 
 @pytest.mark.parametrize(
