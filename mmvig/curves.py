@@ -5,6 +5,7 @@ A line with `iter` is of training, one without is an evaluation, at the epoch or
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,10 +84,12 @@ def read_run(place: Path) -> Run:
 
 
 def _lines(path: Path) -> list[dict]:
-    """The lines of a log; a last one without its end was cut by a kill, and is left out."""
+    """The lines of a log; a last one that a kill cut off is left out."""
     try:
-        whole = path.read_text().rpartition('\n')[0]
-        lines = [json.loads(line) for line in whole.splitlines() if line.strip()]
+        *whole, last = path.read_text().split('\n')
+        lines = [json.loads(line) for line in whole if line.strip()]
+        with suppress(ValueError):
+            lines.append(json.loads(last))
     except (ValueError, OSError) as error:
         raise ValueError(
             f'expected a log of mmengine, one JSON object a line, at {path}'

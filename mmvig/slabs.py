@@ -108,10 +108,12 @@ class _Project(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, *weights: Tensor):
         ctx.save_for_backward(x, *weights)
-        parts = [x.new_empty(len(x), len(weight)) for weight in weights]
+        widths = [len(weight) for weight in weights]
+        parts = [x.new_empty(len(x), width) for width in widths]
+        whole = torch.cat(weights)
         for slab in _slabs(len(x)):
-            for part, weight in zip(parts, weights, strict=True):
-                torch.mm(x[slab], weight.t(), out=part[slab])
+            for part, y in zip(parts, (x[slab] @ whole.t()).split(widths, 1), strict=True):
+                part[slab] = y
         return tuple(parts)
 
     @staticmethod

@@ -75,7 +75,7 @@ def test_a_drawn_set_is_left_alone_and_a_broken_off_drawing_leaves_nothing(
     def fail(*args):
         raise OSError('no space left on device')
 
-    monkeypatch.setattr(cv2, 'imwrite', fail)
+    monkeypatch.setattr(shapes.mmcv, 'imwrite', fail)
     fresh = tmp_path / 'fresh' / 'mini'
     with pytest.raises(OSError, match='could not draw the mini data set into .*no space left'):
         shapes.ensure_mini(fresh)

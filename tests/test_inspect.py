@@ -211,7 +211,7 @@ def test_command_says_what_does_not_exist(config, pictures, sentence, inspect, t
 @pytest.mark.parametrize(
     ('message', 'args'),
     [
-        ('expected an image, note.png cannot be read', ['vig_upernet_mini', 'note.png']),
+        ('expected a whole image, note.png cannot be read', ['vig_upernet_mini', 'note.png']),
         ('expected layers of .* got heads', ['vig_upernet_mini', 'a.png', '--layers', 'heads']),
         ('random weights twice', ['vig_upernet_mini', 'a.png', '--against', 'random']),
         ('expected a checkpoint file at absent.pth', ['vig_upernet_mini', 'absent.pth', 'a.png']),

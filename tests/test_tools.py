@@ -60,6 +60,7 @@ def test_training_on_photos_learns_and_resumes(coco_photos, tmp_path):
         f'train_dataloader.dataset.data_root={coco_photos}/',
         'train_dataloader.dataset.indices=6',
         f'val_dataloader.dataset.data_root={coco_photos}/',
+        'val_dataloader.dataset.indices=3',
         f'val_evaluator.ann_file={coco_photos}/annotations/instances_val2017.json',
         'train_cfg.val_interval=100',
         'param_scheduler.0.end=2',

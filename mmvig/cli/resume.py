@@ -1,8 +1,8 @@
 """What `train` does so that a training can be stopped at any moment and resumed."""
 
-import pickle
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from mmengine.config import Config
@@ -72,7 +72,7 @@ def _written(path: Path) -> tuple[str, int] | None:
     try:
         content = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
         return content['meta']['time'], content['meta']['iter']
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError):
+    except (OSError, EOFError, RuntimeError, UnpicklingError, KeyError, TypeError):
         return None
 
 
