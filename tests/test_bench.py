@@ -1,6 +1,7 @@
 """The benchmark: it measures, keeps rows, draws, and reports nothing of a wrong provider."""
 
 import csv
+import json
 import sys
 from pathlib import Path
 
@@ -58,3 +59,25 @@ def test_the_token_loop_peer_computes_the_same(bench):
     torch.testing.assert_close(
         bench_providers.token_loop(*args), bi_gla_reference(*args, 0.5), atol=2e-6, rtol=0
     )
+
+
+def test_training_rows(monkeypatch, tmp_path):
+    """A step's parts are all measured, for both backbones, and each has its trace."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    import bench_training
+
+    from mmvig.backbones import MultiScaleViG
+
+    monkeypatch.setattr(bench_training, 'CONFIGS', {'det': 'vig_maskrcnn_mini'})
+    builders = dict.fromkeys(bench_training.MODELS_COMPARED, lambda: MultiScaleViG('nano'))
+    monkeypatch.setattr(bench_training, 'BUILDERS', builders)
+    path, traces = tmp_path / 'rows.csv', tmp_path / 'traces'
+    run(bench_training, monkeypatch, 'det', '--device', 'cpu', '--runs', 1, '--csv', path,
+        '--trace', traces)  # fmt: skip
+    rows = list(csv.DictReader(path.open()))
+    assert [row['model'] for row in rows] == ['vig-tiny', 'swin-t']
+    for row in rows:
+        parts = [float(row[part]) for part in bench_training.PARTS]
+        assert min(parts) > 0
+        assert sum(parts) == pytest.approx(float(row['ms']), abs=1)
+        assert json.loads((traces / f'det-{row["model"]}.json').read_text())['traceEvents']

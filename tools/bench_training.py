@@ -27,6 +27,7 @@ from bench_rows import device_name, merge, origin
 from bench_timing import peak_bytes
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
+from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 from torch.profiler import profile
@@ -171,6 +172,7 @@ def main() -> None:
     args = parser.parse_args()
     # Batch norms of UperNet's pooled maps need two images.
     args.batch = args.batch or (1 if (args.kind, args.device) == ('det', 'cpu') else 2)
+    MMLogger.get_instance('mmengine', log_level='WARNING')  # not a line for each weight
     rows = measure(args)
     merge(args.csv, rows, KEY)
     for row in rows:
