@@ -58,7 +58,8 @@ class Block(nn.Module):
 
     Args:
         channels: C.
-        mixer: exchanges information between positions, any shape to the same shape.
+        mixer: exchanges information between positions, any shape to the same shape; what
+            it returns is its own, for the block adds to it in place.
         mlp: feed-forward on each position.
         norm: makes a norm of C channels.
         drop_path: chance of leaving a residual out.

@@ -37,6 +37,9 @@ def chain(
 
 def project(x: Tensor, *layers: nn.Linear, widths: Sequence[int]) -> tuple[Tensor, ...]:
     """What layers without bias make of x [..., C], split along the last axis into `widths`."""
+    if not all(map(_is_plain, layers)):
+        whole = torch.cat([layer(x) for layer in layers], dim=-1)
+        return whole.split(tuple(widths), dim=-1)
     weight = torch.cat([layer.weight for layer in layers])
     if not _in_slabs(x, *layers):
         return F.linear(x, weight).split(tuple(widths), dim=-1)
@@ -54,9 +57,18 @@ def _in_slabs(x: Tensor, last: nn.Module, *modules: nn.Module) -> bool:
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()
         and x[..., 0].numel() > SLAB
-        and type(last) is nn.Linear
-        and not any(part._forward_hooks for m in (last, *modules) for part in m.modules())
+        and _is_plain(last)
+        and not any(_is_watched(part) for module in modules for part in module.modules())
     )
+
+
+def _is_plain(layer: nn.Module) -> bool:
+    """Whether a layer's weight says all that calling it would do."""
+    return type(layer) is nn.Linear and not _is_watched(layer)
+
+
+def _is_watched(module: nn.Module) -> bool:
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def _slabs(count: int) -> list[slice]:

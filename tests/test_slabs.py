@@ -88,6 +88,23 @@ def test_hooks_and_tracers_see_whole_layers(in_slabs):
     assert not in_slabs
 
 
+class Doubled(nn.Linear):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def test_projections_call_what_is_no_plain_layer(in_slabs):
+    """A hook sees its layer called, and an adapter in its place takes part."""
+    plain, other, x = nn.Linear(4, 6, bias=False), Doubled(4, 2, bias=False), torch.randn(2, 30, 4)
+    parts = slabs.project(x, plain, other, widths=(3, 3, 2))
+    torch.testing.assert_close(parts[2], 2 * x @ other.weight.t())
+    seen = []
+    plain.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape))
+    slabs.project(x, plain, widths=(6,))
+    assert seen == [x.shape]
+    assert not in_slabs
+
+
 def test_memory_of_the_hidden_layer_is_not_needed(monkeypatch):
     """A chain allocates its output and slabs, where the whole hidden layer is 12 times as wide."""
     monkeypatch.setattr(slabs, 'SLAB', 64)

@@ -16,7 +16,6 @@ import statistics
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 
@@ -117,16 +116,12 @@ class Training:
         self.spent[part] = self._now() - self.since
 
 
-@contextmanager
-def traced(folder: Path | None, name: str):
-    """Writes a Chrome trace of what runs inside, if there is a folder for it."""
-    if folder is None:
-        yield
-        return
-    folder.mkdir(parents=True, exist_ok=True)
+def trace(training: Training, path: Path) -> None:
+    """Write a Chrome trace of one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with profile() as profiler:
-        yield
-    profiler.export_chrome_trace(str(folder / f'{name}.json'))
+        training.step()
+    profiler.export_chrome_trace(str(path))
 
 
 def measure(args: argparse.Namespace) -> list[dict]:
@@ -145,8 +140,8 @@ def measure(args: argparse.Namespace) -> list[dict]:
             totals = [sum(s.values()) for s in steps]
             others = [sum(r['swin-t'].values()) for r in rounds[1:]]
             ratio = statistics.median(a / b for a, b in zip(totals, others, strict=True))
-            with traced(args.trace, f'{args.kind}-{name}'):
-                training.step()
+            if args.trace:
+                trace(training, args.trace / f'{args.kind}-{name}.json')
             rows.append(
                 dict(
                     model=name, config=CONFIGS[args.kind], batch=args.batch, dtype=args.dtype,
