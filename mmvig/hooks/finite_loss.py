@@ -1,9 +1,7 @@
 """Stops a training whose loss or weights are no longer finite, and says where that began."""
 
-import random
 from pathlib import Path
 
-import numpy as np
 import torch
 from mmengine.dist import all_gather_object, all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
@@ -12,6 +10,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from .. import random_state
 from ..registry import HOOKS
 from .first_not_finite import first_not_finite, is_finite, weights_not_finite
 
@@ -44,7 +43,7 @@ class FiniteLossHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
         self.batch = data_batch
-        self.random_state = _random_state()
+        self.random_state = random_state.capture()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         parameters = {name for name, _ in _unwrapped(runner.model).named_parameters()}
@@ -84,7 +83,7 @@ class FiniteLossHook(Hook):
 
     def _examine(self, runner: Runner) -> tuple[str, str] | None:
         """What is not finite and what to do, or None where this process finds nothing."""
-        _set_random_state(self.random_state)
+        random_state.restore(self.random_state)
         model = _unwrapped(runner.model)
         weights = weights_not_finite(model)
         seen = {}
@@ -139,19 +138,6 @@ def _wrappers(runner: Runner) -> list:
 
 def _unwrapped(model: nn.Module) -> nn.Module:
     return model.module if isinstance(model, DistributedDataParallel) else model
-
-
-def _random_state() -> tuple:
-    device = torch.cuda.get_rng_state() if torch.cuda.is_available() else None
-    return random.getstate(), np.random.get_state(), torch.get_rng_state(), device
-
-
-def _set_random_state(state: tuple) -> None:
-    random.setstate(state[0])
-    np.random.set_state(state[1])
-    torch.set_rng_state(state[2])
-    if state[3] is not None:
-        torch.cuda.set_rng_state(state[3])
 
 
 def _paths(batch: dict) -> list[str]:
