@@ -22,3 +22,6 @@ OPTIM_WRAPPER_CONSTRUCTORS = root.Registry(
     locations=['mmvig.optim'],
 )
 HOOKS = root.Registry('hook', parent=root.HOOKS, scope='mmvig', locations=['mmvig.hooks'])
+STRATEGIES = root.Registry(
+    'strategy', parent=root.STRATEGIES, scope='mmvig', locations=['mmvig.fsdp']
+)

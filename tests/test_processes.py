@@ -10,6 +10,7 @@ from mmengine.config import Config
 from torch import distributed
 
 import mmvig.cli.processes
+from mmvig import checkpoint
 from mmvig.datasets import shapes
 
 from . import ranks
@@ -35,7 +36,6 @@ train_dataloader = dict(
 )
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='SGD', lr=0.05, momentum=0.9, weight_decay=0.05),
-    {{clip}}
 )
 param_scheduler = []
 train_cfg = dict(max_epochs=2, val_interval=10)
@@ -52,14 +52,13 @@ def folder(workspace, tmp_path_factory) -> Path:
     """A folder with the mini set and configs of short trainings without chance."""
     folder = tmp_path_factory.mktemp('processes')
     (folder / 'data').symlink_to(workspace / 'data')
-    for name, strike, fsdp, clip in (
-        ('plain', '', '', ''),
-        ('kill', KILL, '', ''),
-        ('stop', STOP, '', ''),
-        ('unclipped', '', '', 'clip_grad=None'),
-        ('fsdp', '', FSDP, 'clip_grad=None'),
+    for name, strike, fsdp in (
+        ('plain', '', ''),
+        ('kill', KILL, ''),
+        ('stop', STOP, ''),
+        ('fsdp', '', FSDP),
     ):
-        text = CLASSIFIER.format(strike=strike, fsdp=fsdp, clip=clip)
+        text = CLASSIFIER.format(strike=strike, fsdp=fsdp)
         (folder / f'{name}.py').write_text(text)
     return folder
 
@@ -84,7 +83,7 @@ def losses(work_dir: Path, world: int) -> torch.Tensor:
 
 
 def assert_same_weights(*files: Path, tolerance: float) -> None:
-    states = [torch.load(file, weights_only=True) for file in files]
+    states = [checkpoint.read(str(file)) for file in files]
     states = [state.get('state_dict', state) for state in states]
     torch.testing.assert_close(states[0], states[1], atol=tolerance, rtol=0)
 
@@ -150,17 +149,12 @@ def test_a_process_that_nobody_joins_ends(folder):
     assert message.startswith('error: process 0 of 2 lost the others: ')
 
 
-@pytest.mark.xfail(reason='losses depart by 1 % within six steps; the cause is not known')
-def test_fsdp_computes_the_same_and_its_checkpoints_are_whole(folder):
-    train(1, 'unclipped', 'unclipped', 'train_dataloader.batch_size=16', folder=folder)
-    alone = losses(folder / 'unclipped', 1)
+def test_fsdp_computes_the_same_and_its_checkpoints_are_whole(folder, alone):
     train(2, 'fsdp', 'fsdp', 'train_cfg.max_epochs=1', folder=folder)
     assert_same_losses(losses(folder / 'fsdp', 2), alone[:6])
     train(2, 'fsdp', 'fsdp', resume=True, folder=folder)
     assert_same_losses(losses(folder / 'fsdp', 2), alone[6:])
-    assert_same_weights(
-        folder / 'fsdp/epoch_2.pth', folder / 'unclipped/epoch_2.pth', tolerance=1e-6
-    )
+    assert_same_weights(folder / 'fsdp/epoch_2.pth', folder / 'alone/epoch_2.pth', tolerance=1e-6)
 
 
 def arrive_late(rank: int) -> None:

@@ -153,8 +153,8 @@ def in_process(workspace, monkeypatch, capsys):
         ),
         ('FSDP: expected processes started with tools/dist_train.sh', ['train', 'fsdp.py']),
         (
-            'FSDP: expected optim_wrapper.clip_grad to be None',
-            ['train', 'fsdp.py', '--launcher', 'pytorch'],
+            "strategy: expected type='mmvig.FSDPStrategy' where optim_wrapper.clip_grad is set",
+            ['train', 'fsdp.py', '--launcher=pytorch', '--cfg-options=strategy.type=FSDPStrategy'],
         ),
         ('--amp needs a GPU', ['train', MINI, '--amp', 'bfloat16']),
         ("no config 'vig_maskrcnn_mni'; did you mean", ['train', 'vig_maskrcnn_mni']),

@@ -2,7 +2,7 @@
 # (PyTorch's FSDP, by mmengine's FlexibleRunner). One file per checkpoint, as without it.
 runner_type = 'FlexibleRunner'
 strategy = dict(
-    type='FSDPStrategy',
+    type='mmvig.FSDPStrategy',
     model_wrapper=dict(type='MMFullyShardedDataParallel', use_orig_params=True),
     state_dict_cfg='full',
 )

@@ -10,6 +10,7 @@ from torch import distributed
 # Seconds to wait for another process; torch's own value for GPUs, while gloo would wait half an
 # hour. A process that ended is noticed at once, this is for one that stands still.
 TIMEOUT = 600
+FSDP = ('FSDPStrategy', 'mmvig.FSDPStrategy')
 # What torchrun tells each process.
 VARIABLES = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
 
@@ -23,7 +24,8 @@ def join(cfg: Config) -> None:
         ValueError: nothing said which process this is, or a setting cannot work.
         RuntimeError: the others did not come within the time-out.
     """
-    fsdp = (cfg.get('strategy') or {}).get('type') == 'FSDPStrategy'
+    strategy = (cfg.get('strategy') or {}).get('type')
+    fsdp = strategy in FSDP
     if cfg.launcher == 'none':
         if fsdp:
             raise ValueError('FSDP: expected processes started with tools/dist_train.sh, got one')
@@ -33,10 +35,10 @@ def join(cfg: Config) -> None:
     if not isinstance(timeout, int | float) or timeout <= 0:
         raise ValueError(f'expected env_cfg.dist_cfg.timeout to be seconds, got {timeout!r}')
     clip = (cfg.get('optim_wrapper') or {}).get('clip_grad')
-    if fsdp and clip:
+    if strategy == 'FSDPStrategy' and clip:
         raise ValueError(
-            'FSDP: expected optim_wrapper.clip_grad to be None, for mmengine would clip every '
-            f'process by the norm of its own share of the gradient; got {dict(clip)}'
+            "strategy: expected type='mmvig.FSDPStrategy' where optim_wrapper.clip_grad is set, "
+            f'got {strategy!r}, which would clip every process by the norm of its own share'
         )
     on_gpus = torch.cuda.is_available()
     missing = [name for name in VARIABLES if name not in os.environ]
@@ -64,7 +66,7 @@ def _wrap_for_cpu(cfg: Config) -> None:
         return
     strategy = cfg.setdefault('strategy', dict(type='DDPStrategy'))
     own = strategy.get('model_wrapper') or {}
-    if strategy.type != 'FSDPStrategy':
+    if strategy.type not in FSDP:
         strategy.model_wrapper = ddp | own
         return
     strategy.model_wrapper = dict(type='MMFullyShardedDataParallel', device_id='cpu') | own
