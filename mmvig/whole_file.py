@@ -14,11 +14,15 @@ def write(path: str | Path, data: bytes) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + UNFINISHED)
-    with unfinished.open('wb') as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    try:
+        with unfinished.open('wb') as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except BaseException:  # on a full disk what was written would be in the way of others
+        unfinished.unlink(missing_ok=True)
+        raise
     if hasattr(os, 'O_DIRECTORY'):  # where a folder can be opened, the new name is in it
         folder = os.open(path.parent, os.O_DIRECTORY)
         try:

@@ -1,7 +1,9 @@
 """A disk that fills up while a command writes: the message names the place, old files stay."""
 
+import os
 import resource
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -27,6 +29,25 @@ def full_disk():
 
 
 @pytest.fixture
+def small_disk(tmp_path):
+    """A file system at work_dirs that `small_disk()` leaves 64 KiB free of."""
+    place = tmp_path / 'work_dirs'
+    place.mkdir()
+    mount = subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', place], capture_output=True, text=True)
+    if mount.returncode:
+        pytest.skip(f'no right to mount a file system: {mount.stderr.strip()}')
+
+    def fill() -> None:
+        space = os.statvfs(place)
+        used = (space.f_blocks - space.f_bfree) * space.f_frsize
+        options = f'remount,size={used + 2**16}'
+        subprocess.run(['mount', '-o', options, place], check=True)
+
+    yield fill
+    subprocess.run(['umount', '--lazy', place], check=True)
+
+
+@pytest.fixture
 def refused(monkeypatch, capsys):
     def run(*command) -> str:
         monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, command)])
@@ -40,22 +61,28 @@ def refused(monkeypatch, capsys):
     return run
 
 
+@pytest.mark.parametrize(
+    ('disk', 'reason'),
+    [('full_disk', 'File too large'), ('small_disk', 'No space left on device')],
+)
 def test_training_keeps_the_last_good_checkpoint(
-    tmp_path, monkeypatch, mmvig_command, full_disk, refused
+    disk, reason, request, tmp_path, monkeypatch, mmvig_command, refused
 ):
+    fill = request.getfixturevalue(disk)
     make_inputs(tmp_path)
     monkeypatch.chdir(tmp_path)
     mmvig_command('train', 'det.py')
     good = tmp_path / 'work_dirs/det/epoch_1.pth'
     before = good.read_bytes()
-    full_disk()
+    fill()
     options = ('--resume', '--cfg-options', 'train_cfg.max_epochs=2')
     line = refused('train', 'det.py', *options)
     assert line.startswith('error: work_dirs/det'), line
-    assert 'File too large' in line
+    assert reason in line
     assert 'epoch_1.pth is the last checkpoint, to go on from by --resume' in line
     assert good.read_bytes() == before
     assert torch.load(good, weights_only=True)['state_dict']
+    assert [path.name for path in good.parent.glob('*.pth*')] == ['epoch_1.pth']
 
 
 def test_converting_leaves_the_old_file(tmp_path, monkeypatch, full_disk, refused):
