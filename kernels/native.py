@@ -13,6 +13,8 @@ from torch import Tensor
 
 from .native_build import load
 
+SLAB = 2048  # tokens of which what stands between a gate and its decay is in cache
+
 
 class _View(ctypes.Structure):
     _fields_ = [('data', ctypes.c_void_p), *((name, ctypes.c_int64) for name in 'bthd')]
@@ -60,7 +62,8 @@ def native_backward(
     if gate_normalizer:
         for logits, grad in zip((g_fwd, g_bwd), grads[3:], strict=True):
             if grad is not None:
-                grad.mul_(logits.to(dtype).neg().sigmoid_().div_(gate_normalizer))
+                for x, part in zip(logits.split(SLAB, 1), grad.split(SLAB, 1), strict=True):
+                    part.mul_(x.to(dtype).neg().sigmoid_().div_(gate_normalizer))
     return tuple(
         None if x is None else grad.to(x.dtype) for x, grad in zip(given, grads, strict=True)
     )
@@ -79,8 +82,11 @@ def _compute_dtype(*given: Tensor | None) -> torch.dtype:
 def _decays(gate: Tensor | None, dtype: torch.dtype, normalizer: float) -> Tensor | None:
     if gate is None:
         return None
-    gate = gate.to(dtype)
-    return F.logsigmoid(gate).div_(normalizer).exp_() if normalizer else gate.exp()
+    decays = torch.empty(gate.shape, dtype=dtype)
+    for x, part in zip(gate.split(SLAB, 1), decays.split(SLAB, 1), strict=True):
+        x = x.to(dtype)
+        torch.exp(F.logsigmoid(x).div_(normalizer) if normalizer else x, out=part)
+    return decays
 
 
 def _run(inputs, out: Tensor, scale: float, grads=None) -> None:

@@ -20,11 +20,16 @@ from .triton_tiles import (
 def own_gradients(b_q, b_ds, p_k, p_g, t_0, T, s_kt, s_kk, s_gt, s_gk, o_k,
                   K: tl.constexpr, BC: tl.constexpr, NORM: tl.constexpr, BK: tl.constexpr,
                   REVERSE: tl.constexpr):  # fmt: skip
-    """Gradients of q and k from one direction's scores between different tokens of a sub-chunk."""
+    """Gradients of q, k and the gates from one direction's scores inside a sub-chunk.
+
+    A token's score with itself has no gate and is left out. A gate takes from each key that lies on
+    its one side the sum over the queries on its other side: terms of its own pairs, no difference.
+    """
     o_r = tl.arange(0, BC)
     b_e = tl.zeros([BC, BK], dtype=tl.float32)
     b_dq = tl.zeros([BC, BK], dtype=tl.float32)
     b_dk = tl.zeros([BC, BK], dtype=tl.float32)
+    b_dg = tl.zeros([BC, BK], dtype=tl.float32)
     rows = own_rows(t_0, T, BC)
     for i in range(0, rows):
         i_j = i if REVERSE else rows - 1 - i
@@ -33,8 +38,12 @@ def own_gradients(b_q, b_ds, p_k, p_g, t_0, T, s_kt, s_kk, s_gt, s_gk, o_k,
         b_w = tl.sum(tl.where((o_r == i_j)[None, :], b_ds, 0.0), 1)
         b_we = tl.where(o_r == i_j, 0.0, b_w)[:, None] * b_e
         b_dq += b_we * b_k[None, :]
-        b_dk += tl.where((o_r == i_j)[:, None], tl.sum(b_we * b_q, 0)[None, :], 0.0)
-    return b_dq, b_dk
+        b_wq = b_we * b_q
+        b_dk += tl.where((o_r == i_j)[:, None], tl.sum(b_wq, 0)[None, :], 0.0)
+        past = o_r < i_j if REVERSE else o_r > i_j
+        b_through = tl.cumsum(b_wq, 0, reverse=not REVERSE) * b_k[None, :]
+        b_dg += tl.where(past[:, None], b_through, 0.0)
+    return b_dq, b_dk, b_dg
 
 
 @triton.jit
@@ -46,16 +55,19 @@ def to_logits(b_dg, p_g, o_t, T, s_t, o_k, s_k, K: tl.constexpr, NORM: tl.conste
 
 
 @triton.jit
-def gate_gradient(b_pq, b_pk, b_through, b_pair, REVERSE: tl.constexpr):
+def gate_gradient(b_pq, b_pk, b_through, b_own, REVERSE: tl.constexpr):
     """Equation (11): what passes a gate, from the products x ⊙ dx of a sub-chunk.
 
     A gate lies between its own token and the one its direction came from. Queries at and past it
     read through it from outside, keys before it are read from outside, `b_through` passes the whole
-    sub-chunk, and `b_pair` are the differences q ⊙ dq - k ⊙ dk of pairs inside.
+    sub-chunk, and `b_own` is what pairs inside give.
     """
-    b_keys = tl.cumsum(b_pk, 0, reverse=REVERSE) - b_pk
-    b_queries = tl.cumsum(b_pq + b_pair, 0, reverse=not REVERSE)
-    return b_queries + b_keys + b_through[None, :]
+    o_r = tl.arange(0, b_pk.shape[0])
+    before = o_r[:, None] < o_r[None, :] if REVERSE else o_r[:, None] > o_r[None, :]
+    # Not a running sum less its last term: that would be a difference of large numbers.
+    b_keys = tl.dot(before.to(tl.float32), b_pk, input_precision='ieee')
+    b_queries = tl.cumsum(b_pq, 0, reverse=not REVERSE)
+    return b_queries + b_keys + b_through[None, :] + b_own
 
 
 @triton.jit(do_not_specialize=[
@@ -174,11 +186,11 @@ def bi_gla_kernel_gradients(
     if HAS_FWD:
         b_dqf *= border_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, NORM, False, True)
         b_dkf *= border_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, NORM, True, False)
-        b_dqi, b_dki = own_gradients(
+        b_dqi, b_dki, b_own_g = own_gradients(
             b_q, b_ds, p_k, p_gf, t_0, T, s_kt, s_kk, s_ft, s_fk, o_k, K, BC, NORM, BK, False
         )
         b_throughf *= total_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, NORM)
-        b_dg = gate_gradient(b_q * b_dqf, b_k * b_dkf, b_throughf, b_q * b_dqi - b_k * b_dki, False)
+        b_dg = gate_gradient(b_q * b_dqf, b_k * b_dkf, b_throughf, b_own_g, False)
         b_dg = to_logits(b_dg * factor, p_gf, o_t, T, s_ft, o_k, s_fk, K, NORM)
         store_rows(p_dgf + out_k, b_dg, o_t, T, H * K, o_k, 1, K)
         b_dq += b_dqf + b_dqi
@@ -186,11 +198,11 @@ def bi_gla_kernel_gradients(
     if HAS_BWD:
         b_dqb *= border_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, NORM, True, True)
         b_dkb *= border_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, NORM, False, False)
-        b_dqi, b_dki = own_gradients(
+        b_dqi, b_dki, b_own_g = own_gradients(
             b_q, b_ds, p_k, p_gb, t_0, T, s_kt, s_kk, s_bt, s_bk, o_k, K, BC, NORM, BK, True
         )
         b_throughb *= total_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, NORM)
-        b_dg = gate_gradient(b_q * b_dqb, b_k * b_dkb, b_throughb, b_q * b_dqi - b_k * b_dki, True)
+        b_dg = gate_gradient(b_q * b_dqb, b_k * b_dkb, b_throughb, b_own_g, True)
         b_dg = to_logits(b_dg * factor, p_gb, o_t, T, s_bt, o_k, s_bk, K, NORM)
         store_rows(p_dgb + out_k, b_dg, o_t, T, H * K, o_k, 1, K)
         b_dq += b_dqb + b_dqi

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from triton._C.libtriton import ir
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
@@ -18,8 +18,9 @@ from mmvig.kernels.api import BACKENDS
 from mmvig.kernels.reference import bi_gla_reference
 
 from .op_cases import assert_as_exact_as_torch, inputs, run
+from .op_fuzz import TENSOR_CORES
 from .op_fuzz import assert_as_exact_as_torch as assert_as_exact_on_any_call
-from .op_strategies import cases
+from .op_strategies import PLAIN, Case, cases
 
 TRITON = BACKENDS['triton']
 
@@ -133,11 +134,32 @@ def test_operator_contract():
 TRITON_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
+# Half the gates are open, half closed, and the gradients of their logits small: a difference of the
+# terms that pass them, which are not, once erred by fourteen times the budget here.
+def small_gate_gradients(direction: str) -> Case:
+    gate = f'g_{direction}'
+    names = ('q', 'k', 'v', gate, 'do')
+    return Case(
+        sizes=dict(B=1, T=15, H=1, K=1, V=16),
+        directions=direction,
+        dtypes=dict.fromkeys(names, torch.float16),
+        layouts=dict.fromkeys(names, PLAIN),
+        gates={gate: 'large'},
+        magnitudes=dict(q=0, k=0, v=0, do=0),
+        gate_normalizer=1.0,
+        scale=None,
+        seed=0,
+    )
+
+
 # The interpreter is slow: a tenth as many examples as of other backends, and smaller ones.
 @settings(max_examples=settings.default.max_examples // 10)
 @given(case=cases(TRITON_DTYPES, longest=33, widest=18, heads=1))
+@example(case=small_gate_gradients('fwd'))
+@example(case=small_gate_gradients('bwd'))
 def test_any_call(case, poisoned):
-    assert_as_exact_on_any_call(case, 'triton')
+    exact = torch.float32 in (case.dtypes[name] for name in ('q', 'k', 'v'))
+    assert_as_exact_on_any_call(case, 'triton', products=0.0 if exact else TENSOR_CORES)
 
 
 def test_agrees_with_the_chunk_form():
