@@ -40,9 +40,9 @@ soak: env
 	$(SOAK).kills --kind seg --kills 6 --workers 2
 	$(SOAK).kills --kind det --kills 6 --length 8 --workers 2 --persistent
 	$(SOAK).long_run --backbone vig --steps 2000
-	$(SOAK).long_run --backbone vig-plain --steps 500
-	$(SOAK).long_run --backbone vir --steps 500
-	$(SOAK).long_run --backbone linglo --steps 500
+	$(SOAK).long_run --backbone vig-plain --steps 2000
+	$(SOAK).long_run --backbone vir --steps 2000
+	$(SOAK).long_run --backbone linglo --steps 2000
 	$(PYTHON_IN_VENV) -m tests.soak.dying_process
 
 # The operator on thousands of new calls, and its C++ under checks of memory and undefined behaviour.
