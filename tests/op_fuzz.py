@@ -37,10 +37,10 @@ def assert_as_exact_as_torch(case: Case, backend: str, products: float = 0.0) ->
     of the terms leave about √m u times the sum of the terms' sizes (Higham and Mary, A New Approach
     to Probabilistic Rounding Error Analysis, SIAM J. Sci. Comput. 2019, theorem 2.4 with λ = 1).
     That takes roundings to be independent; where a tensor repeats one number along an axis, they
-    are not, and the bound that is certain, with m in place of √m, holds. A term meets an exponential, a product and a
-    sum per token, and the sum over a head's channels. Numbers below the smallest normal one have
-    fewer digits, so as much as that is allowed too. `products` is the relative error of a term
-    whose factors lose digits before they are multiplied.
+    are not, and the bound that is certain, with m in place of √m, holds. A term meets an
+    exponential, a product and a sum per token, and the sum over a head's channels. Numbers below
+    the smallest normal one have fewer digits, so as much as that is allowed too. `products` is the
+    relative error of a term whose factors lose digits before they are multiplied.
     """
     tensors = case.tensors()
     plain = {name: x.contiguous() for name, x in tensors.items()}
