@@ -10,6 +10,7 @@ os.environ.setdefault('TRITON_INTERPRET', '1')
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from mmengine.runner import checkpoint as mmengine_checkpoint
 
 import mmvig.__main__
 
@@ -17,6 +18,7 @@ from .commands import call, forget_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared' / 'data'
+_safe_globals_of_mmengine = getattr(mmengine_checkpoint, 'get_torch_safe_globals', None)
 
 # Examples chosen by hypothesis: a few fixed ones in the suite, many new ones in `make fuzz`.
 settings.register_profile(
@@ -37,6 +39,15 @@ settings.load_profile('suite')
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _no_command_has_run(monkeypatch):
+    """Take back what commands set in this process, so that tests do not depend on their order."""
+    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
+    monkeypatch.setattr(
+        mmengine_checkpoint, 'get_torch_safe_globals', _safe_globals_of_mmengine, raising=False
+    )
 
 
 @pytest.fixture(scope='session')
@@ -67,7 +78,6 @@ def mmvig_command(monkeypatch, capsys):
 
     def run(*args) -> str:
         monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, args)])
-        monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
         forget_runs()
         mmvig.__main__.main()
         return capsys.readouterr().out

@@ -245,7 +245,6 @@ def run_or_parse(words: list[str], monkeypatch) -> None:
     provide(arguments, named[0] if named else None)
     original = CheckedRunner.from_cfg
     monkeypatch.setattr(CheckedRunner, 'from_cfg', lambda cfg: original(shorten(cfg)))
-    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
     monkeypatch.setattr(sys, 'argv', ['mmvig', name, *arguments])
     forget_runs()
     mmvig.__main__.main()

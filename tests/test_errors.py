@@ -44,7 +44,6 @@ def refused(monkeypatch, capfd):
 
     def run(command: str) -> str:
         monkeypatch.setattr(sys, 'argv', ['mmvig', *command.split()])
-        monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
         forget_runs()
         with pytest.raises(SystemExit) as ended:
             mmvig.__main__.main()

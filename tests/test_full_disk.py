@@ -51,7 +51,6 @@ def small_disk(tmp_path):
 def refused(monkeypatch, capsys):
     def run(*command) -> str:
         monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, command)])
-        monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
         forget_runs()
         with pytest.raises(SystemExit) as ended:
             mmvig.__main__.main()

@@ -134,7 +134,6 @@ def test_building_by_type_alone():
 def predict(monkeypatch, capsys):
     def run(*args) -> str:
         monkeypatch.setattr(sys, 'argv', ['mmvig', 'predict', *map(str, args)])
-        monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
         mmvig.__main__.main()
         return capsys.readouterr().err
 

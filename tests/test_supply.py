@@ -104,7 +104,6 @@ def another_train_py(folder: Path, path: str) -> None:
 def test_no_reader_runs_code(make, reader, inputs, tmp_path, monkeypatch):
     """In a program of one's own too, where no command has set torch's switch."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', raising=False)
     torch.save(make(), 'bad.pth')
     with pytest.raises(ValueError, match='bad.pth is refused'):
         reader(inputs, 'bad.pth')

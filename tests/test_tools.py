@@ -109,7 +109,6 @@ def in_process(workspace, monkeypatch, capsys):
 
     def run(*command) -> str:
         monkeypatch.chdir(workspace)
-        monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
         monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, command)])
         with pytest.raises(SystemExit) as ended:
             mmvig.__main__.main()
