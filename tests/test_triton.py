@@ -9,8 +9,10 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+import triton.language as tl
 from hypothesis import example, given, settings
 from triton._C.libtriton import ir
+from triton.runtime import interpreter
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
 from mmvig.kernels import bi_gla, triton_op
@@ -43,6 +45,16 @@ def tensor_cores(monkeypatch):
         return TensorHandle(np.matmul(x, y) + d.data, d.dtype.scalar)
 
     monkeypatch.setattr(InterpreterBuilder, 'create_dot', create_dot)
+
+
+@pytest.fixture(autouse=True)
+def language_set_up_once(monkeypatch):
+    """The interpreter does so anew for every function that a kernel calls: most of its time."""
+    scope = interpreter._patch_lang(tl.sum.fn)  # of triton.language.core; kernels set up their own
+    call = lambda function, *args, **kwargs: function.rewrite()(*args, **kwargs)  # noqa: E731
+    monkeypatch.setattr(interpreter.InterpretedFunction, '__call__', call)
+    yield
+    scope.restore()
 
 
 @pytest.fixture(autouse=True)
