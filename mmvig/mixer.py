@@ -89,18 +89,18 @@ class GatedLinearAttention2d(nn.Module):
 
     def forward(self, x_BYXC: Tensor) -> Tensor:
         local_BCYX = self.activation(self.local_conv(x_BYXC.permute(0, 3, 1, 2)))
-        local_BTC = local_BCYX.permute(0, 2, 3, 1).flatten(1, 2)
-        out_BTC = chain(
+        local_BYXC = local_BCYX.permute(0, 2, 3, 1)
+        return chain(
             self._injected,
             [self.inject_gate, self.global_norm, self.local_norm],
             self.proj,
-            self.attend(local_BTC).flatten(2),
-            local_BTC,
+            self.attend(local_BYXC.flatten(1, 2)).view(x_BYXC.shape),
+            local_BYXC,
         )
-        return out_BTC.view(x_BYXC.shape)
 
-    def _injected(self, far_TC: Tensor, near_TC: Tensor) -> Tensor:
-        maps = far_TC, near_TC, self.inject_gate(near_TC)
+    def _injected(self, far: Tensor, near: Tensor) -> Tensor:
+        """Of tokens in any arrangement, [..., C]."""
+        maps = far, near, self.inject_gate(near)
         norms = self.global_norm.weight, self.local_norm.weight
         mixed = inject(*map(self._split_heads, maps), *norms, self.global_norm.eps)
         return self.activation(mixed.flatten(-2))
@@ -110,7 +110,7 @@ class GatedLinearAttention2d(nn.Module):
         K = self.key_channels
         widths = (K, K, local_BTC.shape[-1], self.gate_down.out_features)
         q, k, v, low_BTR = project(local_BTC, self.qkv, self.gate_down, widths=widths)
-        gates = self.gate_up(low_BTR).chunk(2, dim=-1)
+        gates = project(low_BTR, self.gate_up, widths=(K, K))
         q, k, v, forward, backward = map(self._split_heads, (q, k, v, *gates))
         return bi_gla(
             q,

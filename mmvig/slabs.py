@@ -29,22 +29,27 @@ def chain(
     """
     if not _in_slabs(tokens[0], last, *modules):
         return last(inner(*tokens))
-    flat = [x.flatten(0, -2) for x in tokens]
     parameters = [p for module in modules for p in module.parameters()]
-    out = _Chain.apply(inner, len(flat), last.weight, last.bias, *flat, *parameters)
-    return out.view(*tokens[0].shape[:-1], -1)
+    return _Chain.apply(inner, len(tokens), last.weight, last.bias, *tokens, *parameters)
 
 
 def project(x: Tensor, *layers: nn.Linear, widths: Sequence[int]) -> tuple[Tensor, ...]:
-    """What layers without bias make of x [..., C], split along the last axis into `widths`."""
+    """What layers make of x [..., C], split along the last axis into `widths`.
+
+    The layers have a bias all, or none.
+    """
     if not all(map(_is_plain, layers)):
         whole = torch.cat([layer(x) for layer in layers], dim=-1)
         return whole.split(tuple(widths), dim=-1)
-    weight = torch.cat([layer.weight for layer in layers])
+    weight = _joined([layer.weight for layer in layers])
+    bias = None if layers[0].bias is None else _joined([layer.bias for layer in layers])
     if not _in_slabs(x, *layers):
-        return F.linear(x, weight).split(tuple(widths), dim=-1)
-    parts = _Project.apply(x.flatten(0, -2), *weight.split(tuple(widths)))
-    return tuple(part.view(*x.shape[:-1], -1) for part in parts)
+        return F.linear(x, weight, bias).split(tuple(widths), dim=-1)
+    return _Project.apply(x, weight, bias, tuple(widths))
+
+
+def _joined(parameters: list[Tensor]) -> Tensor:
+    return torch.cat(parameters) if len(parameters) > 1 else parameters[0]
 
 
 def _in_slabs(x: Tensor, last: nn.Module, *modules: nn.Module) -> bool:
@@ -75,28 +80,36 @@ def _slabs(count: int) -> list[slice]:
     return [slice(i, min(i + SLAB, count)) for i in range(0, count, SLAB)]
 
 
+def _rows(x: Tensor) -> Tensor:
+    return x.flatten(0, -2)
+
+
+# Outputs have their final shape: what a caller adds in place to a view, autograd copies three times.
+
+
 class _Chain(torch.autograd.Function):
     @staticmethod
     def forward(ctx, inner, count: int, weight: Tensor, bias: Tensor | None, *given: Tensor):
         ctx.inner, ctx.count = inner, count
         ctx.save_for_backward(weight, *given)
-        tokens = given[:count]
-        out = tokens[0].new_empty(len(tokens[0]), len(weight))
-        for slab in _slabs(len(out)):
-            torch.mm(inner(*(x[slab] for x in tokens)), weight.t(), out=out[slab])
+        out = given[0].new_empty(*given[0].shape[:-1], len(weight))
+        rows, tokens = _rows(out), [_rows(x) for x in given[:count]]
+        for slab in _slabs(len(rows)):
+            torch.mm(inner(*(x[slab] for x in tokens)), weight.t(), out=rows[slab])
             if bias is not None:
-                out[slab] += bias
+                rows[slab] += bias
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_out: Tensor):
         weight, *given = ctx.saved_tensors
-        tokens, parameters = given[: ctx.count], given[ctx.count :]
+        tokens, parameters = [_rows(x) for x in given[: ctx.count]], given[ctx.count :]
         with_weight, with_bias, *wanted = ctx.needs_input_grad[2:]
+        d_rows = _rows(d_out)
         d_weight = torch.zeros_like(weight) if with_weight else None
         grads = [torch.empty_like(x) for x in tokens] + [torch.zeros_like(p) for p in parameters]
-        for slab in _slabs(len(d_out)):
+        for slab in _slabs(len(d_rows)):
             entries = [
                 x[slab].detach().requires_grad_(w) for x, w in zip(tokens, wanted, strict=False)
             ]
@@ -104,39 +117,46 @@ class _Chain(torch.autograd.Function):
             with torch.set_grad_enabled(bool(leaves)):
                 part = ctx.inner(*entries)
             if with_weight:
-                d_weight.addmm_(d_out[slab].t(), part.detach())
+                d_weight.addmm_(d_rows[slab].t(), part.detach())
             if leaves:
-                found = iter(torch.autograd.grad(part, leaves, d_out[slab] @ weight))
+                found = iter(torch.autograd.grad(part, leaves, d_rows[slab] @ weight))
                 for i, grad in enumerate(grads):
                     if wanted[i] and i < ctx.count:
                         grad[slab] = next(found)
                     elif wanted[i]:
                         grad += next(found)
-        grads = [grad if w else None for grad, w in zip(grads, wanted, strict=True)]
-        return None, None, d_weight, d_out.sum(0) if with_bias else None, *grads
+        grads = [
+            grad.view(x.shape) if w else None
+            for grad, x, w in zip(grads, given, wanted, strict=True)
+        ]
+        return None, None, d_weight, d_rows.sum(0) if with_bias else None, *grads
 
 
 class _Project(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, *weights: Tensor):
-        ctx.save_for_backward(x, *weights)
-        widths = [len(weight) for weight in weights]
-        parts = [x.new_empty(len(x), width) for width in widths]
-        whole = torch.cat(weights)
-        for slab in _slabs(len(x)):
-            for part, y in zip(parts, (x[slab] @ whole.t()).split(widths, 1), strict=True):
-                part[slab] = y
-        return tuple(parts)
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None, widths: tuple[int, ...]):
+        ctx.save_for_backward(x, weight)
+        ctx.widths = widths
+        parts = tuple(x.new_empty(*x.shape[:-1], width) for width in widths)
+        rows, targets = _rows(x), [_rows(part) for part in parts]
+        for slab in _slabs(len(rows)):
+            whole = F.linear(rows[slab], weight, bias)
+            for target, part in zip(targets, whole.split(widths, 1), strict=True):
+                target[slab] = part
+        return parts
 
     @staticmethod
     @once_differentiable
     def backward(ctx, *d_parts: Tensor):
-        x, *weights = ctx.saved_tensors
-        dx = torch.empty_like(x)
-        d_weights = [torch.zeros_like(weight) for weight in weights]
-        for slab in _slabs(len(x)):
+        x, weight = ctx.saved_tensors
+        rows, d_rows = _rows(x), [_rows(d_part) for d_part in d_parts]
+        dx, d_weight = torch.empty_like(rows), torch.zeros_like(weight)
+        weights, d_weights = weight.split(ctx.widths), d_weight.split(ctx.widths)
+        for slab in _slabs(len(rows)):
             dx[slab].zero_()
-            for d_part, weight, d_weight in zip(d_parts, weights, d_weights, strict=True):
-                dx[slab].addmm_(d_part[slab], weight)
-                d_weight.addmm_(d_part[slab].t(), x[slab])
-        return dx, *d_weights
+            for d_part, part, d_part_weight in zip(d_rows, weights, d_weights, strict=True):
+                dx[slab].addmm_(d_part[slab], part)
+                d_part_weight.addmm_(d_part[slab].t(), rows[slab])
+        with_bias = ctx.needs_input_grad[2]
+        d_bias = torch.cat([part.sum(0) for part in d_rows]) if with_bias else None
+        return dx.view(x.shape), d_weight, d_bias, None

@@ -17,17 +17,18 @@ import statistics
 import sys
 from collections.abc import Iterator
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 import torch
 from bench_models import BUILDERS, OURS, QUADRATIC
 from bench_rows import device_name, merge, origin, read
-from bench_timing import Timer, peak_bytes
+from bench_timing import Timer, add_memory_option, peak_bytes, set_memory
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 SIZES = ((224, 224), (512, 512), (800, 1344), (1024, 1024), (2048, 2048))
-KEY = ('model', 'mode', 'batch', 'height', 'width', 'dtype', 'device', 'threads')
+KEY = ('model', 'mode', 'batch', 'height', 'width', 'dtype', 'device', 'threads', 'memory')
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 PARTS = {
     'op': ('mmvig::bi_gla_native', 'mmvig::bi_gla_chunked', 'mmvig::bi_gla_triton'),
@@ -95,7 +96,7 @@ def _rows(models: dict, images: Tensor, mode: str, dtype, timer: Timer, args) ->
         yield dict(
             model=name, mode=mode, batch=args.batch, height=images.shape[2], width=images.shape[3],
             dtype=args.dtype, device=device_name(args.device), threads=torch.get_num_threads(),
-            ms=round(statistics.median(times), 2),
+            memory=args.memory, ms=round(statistics.median(times), 2),
             ns_per_pixel=round(1e6 * statistics.median(times) / images[:, 0].numel(), 2),
             vs_swin_t=round(ratio, 3) if ratio else '',
             peak_mib=round(peak_bytes(args.device, call) / 2**20, 1),
@@ -112,14 +113,11 @@ def plot(path: Path) -> None:
     from matplotlib import pyplot
 
     rows = read(path)
-    groups = sorted({(r['device'], r['mode'], r['dtype'], r['batch'], r['threads']) for r in rows})
-    for device, mode, dtype, batch, threads in groups:
+    setting = itemgetter('device', 'mode', 'dtype', 'batch', 'threads', 'memory')
+    for group in sorted({setting(row) for row in rows}):
+        device, mode, dtype, batch, threads, memory = group
         figure, both = pyplot.subplots(1, 2, figsize=(11, 4.5))
-        same = [
-            r for r in rows
-            if (r['device'], r['mode'], r['dtype'], r['batch'], r['threads'])
-            == (device, mode, dtype, batch, threads)
-        ]  # fmt: skip
+        same = [row for row in rows if setting(row) == group]
         for axes, column, label in zip(both, ('ms', 'peak_mib'), ('ms', 'MiB'), strict=True):
             for name in BUILDERS:
                 points = sorted(
@@ -133,9 +131,13 @@ def plot(path: Path) -> None:
             axes.set(xlabel='pixels', ylabel=label)
             axes.grid(which='both', alpha=0.3)
             axes.legend(fontsize=8)
-        figure.suptitle(f'{mode}, {dtype}, batch {batch}, {device}, {threads} threads (slopes)')
+        figure.suptitle(
+            f'{mode}, {dtype}, batch {batch}, {device}, {threads} threads, freed memory {memory} '
+            '(slopes)'
+        )
         figure.tight_layout()
-        target = path.with_name(f'{path.stem}-{mode}-{dtype}-{device.split()[0]}.png'.lower())
+        name = f'{path.stem}-{mode}-{dtype}-{device.split()[0]}-{memory}.png'.lower()
+        target = path.with_name(name)
         figure.savefig(target, dpi=110)
         sys.stdout.write(f'{target}\n')
 
@@ -160,6 +162,7 @@ def main() -> None:
     parser.add_argument('--modes', nargs='+', choices=modes, default=modes)
     parser.add_argument('--batch', type=int, default=1)
     parser.add_argument('--dtype', choices=DTYPES, default=None, help='bfloat16 on a GPU')
+    add_memory_option(parser)
     parser.add_argument('--runs', type=int, default=5)
     parser.add_argument('--csv', type=Path, required=True)
     parser.add_argument('--plot', action='store_true', help='only draw what the file holds')
@@ -168,6 +171,7 @@ def main() -> None:
         plot(args.csv)
         return
     args.dtype = args.dtype or ('bfloat16' if args.device == 'cuda' else 'float32')
+    set_memory(args)
     torch.manual_seed(0)
     rows = []
     shown = ('model', 'mode', 'height', 'width', 'ms', 'vs_swin_t', 'peak_mib', 'share_op')

@@ -1,5 +1,6 @@
 """Time and peak memory of one call, on a GPU or a CPU."""
 
+import argparse
 import ctypes
 import gc
 import time
@@ -7,6 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+
+from mmvig.cli.memory import keep_freed_memory
+
+
+def add_memory_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--memory',
+        choices=('kept', 'returned'),
+        default='kept',
+        help='what the C library does with freed memory: what our commands set, or its default',
+    )
+
+
+def set_memory(args: argparse.Namespace) -> None:
+    """What `--memory` asks for; `args.memory` then says what is."""
+    if args.memory == 'kept' and not keep_freed_memory():
+        args.memory = 'returned'
 
 
 class Timer:
