@@ -11,6 +11,7 @@ from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 from .pointwise import swiglu
+from .products import linear
 from .slabs import chain
 
 
@@ -24,7 +25,7 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Tensor, norm: nn.Module) -> Tensor:
         """fc2(silu(a) ⊙ b) of norm(x)."""
-        return chain(lambda x: swiglu(self.fc1(norm(x))), [norm, self.fc1], self.fc2, x)
+        return chain(lambda x: swiglu(linear(self.fc1, norm(x))), [norm, self.fc1], self.fc2, x)
 
 
 class MLP(nn.Module):
@@ -37,7 +38,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, norm: nn.Module) -> Tensor:
         """fc2(gelu(fc1(norm(x))))."""
-        return chain(lambda x: F.gelu(self.fc1(norm(x))), [norm, self.fc1], self.fc2, x)
+        return chain(lambda x: F.gelu(linear(self.fc1, norm(x))), [norm, self.fc1], self.fc2, x)
 
 
 class LayerScale(nn.Module):

@@ -28,6 +28,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .products import linear
+
 EPS = 1e-6  # an average whose gates are all shut is 0
 
 
@@ -82,14 +84,14 @@ class KeyOnlyAttention2d(nn.Module):
         self.proj = nn.Linear(channels, channels, bias=False)
 
     def forward(self, x_BYXC: Tensor) -> Tensor:
-        key, value = self.key(x_BYXC), self.value(x_BYXC)
+        key, value = linear(self.key, x_BYXC), linear(self.value, x_BYXC)
         gate = self.saliency(key).sigmoid()
         with torch.autocast(x_BYXC.device.type, enabled=False):
             exact = torch.promote_types(value.dtype, torch.float32)
             gate, value = gate.to(exact), value.to(exact).unflatten(-1, (self.heads, -1))
             near = local_context(gate, value, self.window).flatten(3)
             far = global_context(gate, value).flatten(3)
-        return self.proj(near + key.sigmoid() * far)
+        return linear(self.proj, near + key.sigmoid() * far)
 
 
 class DepthwiseSeparableConv2d(nn.Module):
@@ -102,4 +104,4 @@ class DepthwiseSeparableConv2d(nn.Module):
 
     def forward(self, x_BYXC: Tensor) -> Tensor:
         x_BYXC = self.conv(x_BYXC.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return self.proj(F.silu(x_BYXC))
+        return linear(self.proj, F.silu(x_BYXC))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .kernels import bi_gla
 from .pointwise import inject
+from .products import linear
 from .slabs import chain, project
 
 
@@ -100,7 +101,7 @@ class GatedLinearAttention2d(nn.Module):
 
     def _injected(self, far: Tensor, near: Tensor) -> Tensor:
         """Of tokens in any arrangement, [..., C]."""
-        maps = far, near, self.inject_gate(near)
+        maps = far, near, linear(self.inject_gate, near)
         norms = self.global_norm.weight, self.local_norm.weight
         mixed = inject(*map(self._split_heads, maps), *norms, self.global_norm.eps)
         return self.activation(mixed.flatten(-2))

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from .kernels import bi_gla
+from .products import linear
 
 
 def parallel(
@@ -130,7 +131,7 @@ class Retention(nn.Module):
 
     def forward(self, x_BTC: Tensor) -> Tensor:
         o_BTHV = self.retain(*self._heads(x_BTC), self.log_decay, self.bidirectional)
-        return self.proj(o_BTHV.flatten(2))
+        return linear(self.proj, o_BTHV.flatten(2))
 
     def step(self, state_BHKV: Tensor | None, x_BC: Tensor) -> tuple[Tensor, Tensor]:
         """One token after those that `state` remembers: the next state, and the output [B, C].
@@ -147,4 +148,4 @@ class Retention(nn.Module):
         return state, self.proj(o_BHV.flatten(1))
 
     def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
-        return self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        return linear(self.qkv, x).unflatten(-1, (3, self.heads, -1)).unbind(-3)

@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from .products import is_plain, is_watched, linear, on_plain_cpu, product, rows, weight_gradient
+
 SLAB = 2048  # tokens
 
 
@@ -27,8 +29,9 @@ def chain(
         last: the layer that ends the chain.
         tokens: tensors [..., C] that agree in all but the last axis.
     """
-    if not _in_slabs(tokens[0], last, *modules):
-        return last(inner(*tokens))
+    parts = [part for module in modules for part in module.modules()]
+    if not _in_slabs(tokens[0], last) or any(map(is_watched, parts)):
+        return linear(last, inner(*tokens))
     parameters = [p for module in modules for p in module.parameters()]
     return _Chain.apply(inner, len(tokens), last.weight, last.bias, *tokens, *parameters)
 
@@ -38,12 +41,12 @@ def project(x: Tensor, *layers: nn.Linear, widths: Sequence[int]) -> tuple[Tenso
 
     The layers have a bias all, or none.
     """
-    if not all(map(_is_plain, layers)):
+    if not all(map(is_plain, layers)):
         whole = torch.cat([layer(x) for layer in layers], dim=-1)
         return whole.split(tuple(widths), dim=-1)
     weight = _joined([layer.weight for layer in layers])
     bias = None if layers[0].bias is None else _joined([layer.bias for layer in layers])
-    if not _in_slabs(x, *layers):
+    if not on_plain_cpu(x, *layers):
         return F.linear(x, weight, bias).split(tuple(widths), dim=-1)
     return _Project.apply(x, weight, bias, tuple(widths))
 
@@ -52,39 +55,16 @@ def _joined(parameters: list[Tensor]) -> Tensor:
     return torch.cat(parameters) if len(parameters) > 1 else parameters[0]
 
 
-def _in_slabs(x: Tensor, last: nn.Module, *modules: nn.Module) -> bool:
-    """Not on GPUs, where memory is handed out once; compilers and tracers want the plain formulas,
-    as do hooks, and what took the place of a linear layer.
-    """
-    return (
-        x.device.type == 'cpu'
-        and not torch.is_autocast_enabled('cpu')
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-        and x[..., 0].numel() > SLAB
-        and _is_plain(last)
-        and not any(_is_watched(part) for module in modules for part in module.modules())
-    )
-
-
-def _is_plain(layer: nn.Module) -> bool:
-    """Whether a layer's weight says all that calling it would do."""
-    return type(layer) is nn.Linear and not _is_watched(layer)
-
-
-def _is_watched(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+def _in_slabs(x: Tensor, *layers: nn.Linear) -> bool:
+    """Not on GPUs, where memory is handed out once."""
+    return on_plain_cpu(x, *layers) and x[..., 0].numel() > SLAB
 
 
 def _slabs(count: int) -> list[slice]:
     return [slice(i, min(i + SLAB, count)) for i in range(0, count, SLAB)]
 
 
-def _rows(x: Tensor) -> Tensor:
-    return x.flatten(0, -2)
-
-
-# Outputs have their final shape: what a caller adds in place to a view, autograd copies three times.
+# Outputs have their final shape: what is added to a view in place, autograd copies three times.
 
 
 class _Chain(torch.autograd.Function):
@@ -93,20 +73,18 @@ class _Chain(torch.autograd.Function):
         ctx.inner, ctx.count = inner, count
         ctx.save_for_backward(weight, *given)
         out = given[0].new_empty(*given[0].shape[:-1], len(weight))
-        rows, tokens = _rows(out), [_rows(x) for x in given[:count]]
-        for slab in _slabs(len(rows)):
-            torch.mm(inner(*(x[slab] for x in tokens)), weight.t(), out=rows[slab])
-            if bias is not None:
-                rows[slab] += bias
+        target, tokens = rows(out), [rows(x) for x in given[:count]]
+        for slab in _slabs(len(target)):
+            target[slab] = product(inner(*(x[slab] for x in tokens)), weight, bias)
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, d_out: Tensor):
         weight, *given = ctx.saved_tensors
-        tokens, parameters = [_rows(x) for x in given[: ctx.count]], given[ctx.count :]
+        tokens, parameters = [rows(x) for x in given[: ctx.count]], given[ctx.count :]
         with_weight, with_bias, *wanted = ctx.needs_input_grad[2:]
-        d_rows = _rows(d_out)
+        d_rows = rows(d_out)
         d_weight = torch.zeros_like(weight) if with_weight else None
         grads = [torch.empty_like(x) for x in tokens] + [torch.zeros_like(p) for p in parameters]
         for slab in _slabs(len(d_rows)):
@@ -117,9 +95,10 @@ class _Chain(torch.autograd.Function):
             with torch.set_grad_enabled(bool(leaves)):
                 part = ctx.inner(*entries)
             if with_weight:
-                d_weight.addmm_(d_rows[slab].t(), part.detach())
+                d_weight += weight_gradient(d_rows[slab], part.detach())
             if leaves:
-                found = iter(torch.autograd.grad(part, leaves, d_rows[slab] @ weight))
+                d_part = product(d_rows[slab], weight.t())
+                found = iter(torch.autograd.grad(part, leaves, d_part))
                 for i, grad in enumerate(grads):
                     if wanted[i] and i < ctx.count:
                         grad[slab] = next(found)
@@ -138,10 +117,10 @@ class _Project(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.widths = widths
         parts = tuple(x.new_empty(*x.shape[:-1], width) for width in widths)
-        rows, targets = _rows(x), [_rows(part) for part in parts]
-        for slab in _slabs(len(rows)):
-            whole = F.linear(rows[slab], weight, bias)
-            for target, part in zip(targets, whole.split(widths, 1), strict=True):
+        tokens, targets = rows(x), [rows(part) for part in parts]
+        for slab in _slabs(len(tokens)):
+            whole = product(tokens[slab], weight, bias).split(widths, 1)
+            for target, part in zip(targets, whole, strict=True):
                 target[slab] = part
         return parts
 
@@ -149,14 +128,14 @@ class _Project(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, *d_parts: Tensor):
         x, weight = ctx.saved_tensors
-        rows, d_rows = _rows(x), [_rows(d_part) for d_part in d_parts]
-        dx, d_weight = torch.empty_like(rows), torch.zeros_like(weight)
-        weights, d_weights = weight.split(ctx.widths), d_weight.split(ctx.widths)
-        for slab in _slabs(len(rows)):
-            dx[slab].zero_()
-            for d_part, part, d_part_weight in zip(d_rows, weights, d_weights, strict=True):
-                dx[slab].addmm_(d_part[slab], part)
-                d_part_weight.addmm_(d_part[slab].t(), rows[slab])
         with_bias = ctx.needs_input_grad[2]
-        d_bias = torch.cat([part.sum(0) for part in d_rows]) if with_bias else None
+        tokens, d_rows = rows(x), [rows(d_part) for d_part in d_parts]
+        dx, d_weight = torch.empty_like(tokens), torch.zeros_like(weight)
+        d_bias = weight.new_zeros(len(weight)) if with_bias else None
+        for slab in _slabs(len(tokens)):
+            dy = torch.cat([d_part[slab] for d_part in d_rows], dim=1)
+            dx[slab] = product(dy, weight.t())
+            d_weight += weight_gradient(dy, tokens[slab])
+            if with_bias:
+                d_bias += dy.sum(0)
         return dx.view(x.shape), d_weight, d_bias, None

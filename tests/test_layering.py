@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # Later files may import earlier ones.
-ORDER = ('mmvig.kernels', 'mmvig.registry', 'mmvig.pointwise', 'mmvig.slabs', 'mmvig.mixer',
-         'mmvig.retention',
+ORDER = ('mmvig.kernels', 'mmvig.registry', 'mmvig.pointwise', 'mmvig.products',
+         'mmvig.slabs', 'mmvig.mixer', 'mmvig.retention',
          'mmvig.key_only', 'mmvig.block', 'mmvig.checkpoint', 'mmvig.backbones.base',
          'mmvig.backbones.multi_scale', 'mmvig.backbones.plain', 'mmvig.backbones', 'mmvig.neck',
          'mmvig.hosts', 'mmvig.optim', 'mmvig.fsdp', 'mmvig.random_state', 'mmvig.whole_file',

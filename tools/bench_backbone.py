@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from bench_models import BUILDERS, OURS, QUADRATIC
 from bench_rows import device_name, merge, origin, read
-from bench_timing import Timer, add_memory_option, peak_bytes, set_memory
+from bench_timing import Timer, freed_memory, peak_bytes
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
@@ -96,7 +96,7 @@ def _rows(models: dict, images: Tensor, mode: str, dtype, timer: Timer, args) ->
         yield dict(
             model=name, mode=mode, batch=args.batch, height=images.shape[2], width=images.shape[3],
             dtype=args.dtype, device=device_name(args.device), threads=torch.get_num_threads(),
-            memory=args.memory, ms=round(statistics.median(times), 2),
+            memory=freed_memory(), ms=round(statistics.median(times), 2),
             ns_per_pixel=round(1e6 * statistics.median(times) / images[:, 0].numel(), 2),
             vs_swin_t=round(ratio, 3) if ratio else '',
             peak_mib=round(peak_bytes(args.device, call) / 2**20, 1),
@@ -162,7 +162,6 @@ def main() -> None:
     parser.add_argument('--modes', nargs='+', choices=modes, default=modes)
     parser.add_argument('--batch', type=int, default=1)
     parser.add_argument('--dtype', choices=DTYPES, default=None, help='bfloat16 on a GPU')
-    add_memory_option(parser)
     parser.add_argument('--runs', type=int, default=5)
     parser.add_argument('--csv', type=Path, required=True)
     parser.add_argument('--plot', action='store_true', help='only draw what the file holds')
@@ -171,7 +170,6 @@ def main() -> None:
         plot(args.csv)
         return
     args.dtype = args.dtype or ('bfloat16' if args.device == 'cuda' else 'float32')
-    set_memory(args)
     torch.manual_seed(0)
     rows = []
     shown = ('model', 'mode', 'height', 'width', 'ms', 'vs_swin_t', 'peak_mib', 'share_op')

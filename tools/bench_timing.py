@@ -1,30 +1,21 @@
 """Time and peak memory of one call, on a GPU or a CPU."""
 
-import argparse
 import ctypes
 import gc
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from mmvig.cli.memory import keep_freed_memory
 
+def freed_memory() -> str:
+    """What glibc does with a large tensor when it is freed: 'returned' to the system or 'kept'.
 
-def add_memory_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--memory',
-        choices=('kept', 'returned'),
-        default='kept',
-        help='what the C library does with freed memory: what our commands set, or its default',
-    )
-
-
-def set_memory(args: argparse.Namespace) -> None:
-    """What `--memory` asks for; `args.memory` then says what is."""
-    if args.memory == 'kept' and not keep_freed_memory():
-        args.memory = 'returned'
+    It is kept under MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184.
+    """
+    return 'kept' if os.environ.get('MALLOC_MMAP_MAX_') == '0' else 'returned'
 
 
 class Timer:

@@ -23,7 +23,7 @@ import cv2
 import torch
 from bench_models import BUILDERS
 from bench_rows import device_name, merge, origin
-from bench_timing import add_memory_option, peak_bytes, set_memory
+from bench_timing import freed_memory, peak_bytes
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.logging import MMLogger
@@ -146,7 +146,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
                 dict(
                     model=name, config=CONFIGS[args.kind], batch=args.batch, dtype=args.dtype,
                     device=device_name(args.device), threads=torch.get_num_threads(),
-                    memory=args.memory, ms=round(statistics.median(totals), 1),
+                    memory=freed_memory(), ms=round(statistics.median(totals), 1),
                     vs_swin_t=round(ratio, 3),
                     **{part: round(statistics.median(s[part] for s in steps), 1) for part in PARTS},
                     peak_mib=round(peak_bytes(args.device, training.step) / 2**20, 1),
@@ -162,14 +162,12 @@ def main() -> None:
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--batch', type=int, default=None, help='2; det on a CPU 1')
     parser.add_argument('--dtype', choices=('float32', 'bfloat16', 'float16'), default='float32')
-    add_memory_option(parser)
     parser.add_argument('--runs', type=int, default=5)
     parser.add_argument('--csv', type=Path, required=True)
     parser.add_argument('--trace', type=Path, help='folder for Chrome traces of one step each')
     args = parser.parse_args()
     # Batch norms of UperNet's pooled maps need two images.
     args.batch = args.batch or (1 if (args.kind, args.device) == ('det', 'cpu') else 2)
-    set_memory(args)
     MMLogger.get_instance('mmengine', log_level='WARNING')  # not a line for each weight
     rows = measure(args)
     merge(args.csv, rows, KEY)
