@@ -6,6 +6,7 @@ between stay in cache and are taken again on the way back, so that only what ent
 is ever written in full. The numbers are those of the layers as a whole, up to rounding.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -61,7 +62,9 @@ def _in_slabs(x: Tensor, *layers: nn.Linear) -> bool:
 
 
 def _slabs(count: int) -> list[slice]:
-    return [slice(i, min(i + SLAB, count)) for i in range(0, count, SLAB)]
+    """As few as may be, of equal size."""
+    size = math.ceil(count / math.ceil(count / SLAB))
+    return [slice(i, min(i + size, count)) for i in range(0, count, size)]
 
 
 # Outputs have their final shape: what is added to a view in place, autograd copies three times.

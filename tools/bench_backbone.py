@@ -23,17 +23,17 @@ from pathlib import Path
 import torch
 from bench_models import BUILDERS, OURS, QUADRATIC
 from bench_rows import device_name, merge, origin, read
-from bench_timing import Timer, freed_memory, peak_bytes
+from bench_timing import Timer, allocator, peak_bytes
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 SIZES = ((224, 224), (512, 512), (800, 1344), (1024, 1024), (2048, 2048))
-KEY = ('model', 'mode', 'batch', 'height', 'width', 'dtype', 'device', 'threads', 'memory')
+KEY = ('model', 'mode', 'batch', 'height', 'width', 'dtype', 'device', 'threads', 'allocator')
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 PARTS = {
     'op': ('mmvig::bi_gla_native', 'mmvig::bi_gla_chunked', 'mmvig::bi_gla_triton'),
     'conv': ('aten::conv2d',),
-    'linear': ('aten::linear',),
+    'linear': ('aten::linear', 'mkldnn::_linear_pointwise'),
     'norm': ('aten::layer_norm', 'aten::rms_norm'),
 }
 
@@ -96,7 +96,7 @@ def _rows(models: dict, images: Tensor, mode: str, dtype, timer: Timer, args) ->
         yield dict(
             model=name, mode=mode, batch=args.batch, height=images.shape[2], width=images.shape[3],
             dtype=args.dtype, device=device_name(args.device), threads=torch.get_num_threads(),
-            memory=freed_memory(), ms=round(statistics.median(times), 2),
+            allocator=allocator(), ms=round(statistics.median(times), 2),
             ns_per_pixel=round(1e6 * statistics.median(times) / images[:, 0].numel(), 2),
             vs_swin_t=round(ratio, 3) if ratio else '',
             peak_mib=round(peak_bytes(args.device, call) / 2**20, 1),
@@ -113,9 +113,9 @@ def plot(path: Path) -> None:
     from matplotlib import pyplot
 
     rows = read(path)
-    setting = itemgetter('device', 'mode', 'dtype', 'batch', 'threads', 'memory')
+    setting = itemgetter('device', 'mode', 'dtype', 'batch', 'threads', 'allocator')
     for group in sorted({setting(row) for row in rows}):
-        device, mode, dtype, batch, threads, memory = group
+        device, mode, dtype, batch, threads, source = group
         figure, both = pyplot.subplots(1, 2, figsize=(11, 4.5))
         same = [row for row in rows if setting(row) == group]
         for axes, column, label in zip(both, ('ms', 'peak_mib'), ('ms', 'MiB'), strict=True):
@@ -132,11 +132,10 @@ def plot(path: Path) -> None:
             axes.grid(which='both', alpha=0.3)
             axes.legend(fontsize=8)
         figure.suptitle(
-            f'{mode}, {dtype}, batch {batch}, {device}, {threads} threads, freed memory {memory} '
-            '(slopes)'
+            f'{mode}, {dtype}, batch {batch}, {device}, {threads} threads, {source} (slopes)'
         )
         figure.tight_layout()
-        name = f'{path.stem}-{mode}-{dtype}-{device.split()[0]}-{memory}.png'.lower()
+        name = f'{path.stem}-{mode}-{dtype}-{device.split()[0]}-{source}.png'.lower()
         target = path.with_name(name)
         figure.savefig(target, dpi=110)
         sys.stdout.write(f'{target}\n')

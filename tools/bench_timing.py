@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +9,10 @@ from pathlib import Path
 import torch
 
 
-def freed_memory() -> str:
-    """What glibc does with a large tensor when it is freed: 'returned' to the system or 'kept'.
-
-    It is kept under MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184.
-    """
-    return 'kept' if os.environ.get('MALLOC_MMAP_MAX_') == '0' else 'returned'
+def allocator() -> str:
+    """What hands out memory on the CPU: 'glibc', or a library that was loaded before it."""
+    maps = Path('/proc/self/maps').read_text()
+    return next((name for name in ('tcmalloc', 'jemalloc', 'mimalloc') if name in maps), 'glibc')
 
 
 class Timer:
@@ -47,11 +44,19 @@ def peak_bytes(device: str, function: Callable[[], object]) -> int:
         function()
         return torch.cuda.max_memory_allocated() - before
     gc.collect()
-    ctypes.CDLL('libc.so.6').malloc_trim(0)  # what earlier calls freed must count again
+    _release_freed_memory()  # which must count again
     Path('/proc/self/clear_refs').write_text('5')
     before = _status('VmRSS')
     function()
     return _status('VmHWM') - before
+
+
+def _release_freed_memory() -> None:
+    loaded = ctypes.CDLL(None)
+    if allocator() == 'tcmalloc':
+        loaded.MallocExtension_ReleaseFreeMemory()
+    else:
+        loaded.malloc_trim(0)
 
 
 def _status(field: str) -> int:

@@ -23,7 +23,7 @@ import cv2
 import torch
 from bench_models import BUILDERS
 from bench_rows import device_name, merge, origin
-from bench_timing import freed_memory, peak_bytes
+from bench_timing import allocator, peak_bytes
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.logging import MMLogger
@@ -37,7 +37,7 @@ from mmvig.datasets.shapes import draw
 CONFIGS = {'det': 'vig_maskrcnn', 'seg': 'vig_upernet'}
 MODELS_COMPARED = ('vig-tiny', 'swin-t')
 PARTS = ('data', 'backbone', 'heads', 'backward', 'optimizer')
-KEY = ('model', 'config', 'batch', 'dtype', 'device', 'threads', 'memory')
+KEY = ('model', 'config', 'batch', 'dtype', 'device', 'threads', 'allocator')
 SIDE = (640, 480)  # of the drawn image, as most of COCO's are
 
 
@@ -146,7 +146,7 @@ def measure(args: argparse.Namespace) -> list[dict]:
                 dict(
                     model=name, config=CONFIGS[args.kind], batch=args.batch, dtype=args.dtype,
                     device=device_name(args.device), threads=torch.get_num_threads(),
-                    memory=freed_memory(), ms=round(statistics.median(totals), 1),
+                    allocator=allocator(), ms=round(statistics.median(totals), 1),
                     vs_swin_t=round(ratio, 3),
                     **{part: round(statistics.median(s[part] for s in steps), 1) for part in PARTS},
                     peak_mib=round(peak_bytes(args.device, training.step) / 2**20, 1),
