@@ -53,7 +53,12 @@ def is_plain(layer: nn.Module) -> bool:
 
 
 def is_watched(module: nn.Module) -> bool:
-    return bool(module._forward_hooks or module._forward_pre_hooks)
+    return bool(
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
 
 
 def rows(x: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ def test_outputs_can_be_changed_in_place():
 
 
 def test_where_the_layer_itself_is_called(by_onednn, monkeypatch):
-    """Few tokens, other processors' memory, autocast, hooks, and no oneDNN."""
+    """Few tokens, other processors' memory, autocast, and no oneDNN."""
     layer, x = nn.Linear(96, 96), torch.randn(200, 96)
     linear(layer, x[:100])
     with torch.autocast('cpu', torch.bfloat16):
@@ -92,9 +92,15 @@ def test_where_the_layer_itself_is_called(by_onednn, monkeypatch):
     layer = nn.Linear(96, 96)
     with torch.backends.mkldnn.flags(enabled=False):
         linear(layer, x)
+    assert not by_onednn
+
+
+@pytest.mark.parametrize('kind', ['forward', 'forward_pre', 'full_backward', 'full_backward_pre'])
+def test_hooks_are_called(kind, by_onednn):
+    layer, x = nn.Linear(96, 96), torch.randn(200, 96, requires_grad=True)
     seen = []
-    layer.register_forward_hook(lambda *args: seen.append(1))
-    linear(layer, x)
+    getattr(layer, f'register_{kind}_hook')(lambda *args: seen.append(1))
+    linear(layer, x).sum().backward()
     assert seen
     assert not by_onednn
 
