@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -44,6 +45,7 @@ class Predictor:
         self.inferencer = _make_inferencer(scope, cfg, path, device)
         checkpoints.check_fit(self.inferencer.model, weights, path)
 
+    @torch.inference_mode()
     def __call__(
         self, images: list[Path], out: Path, batch_size: int = 1, score_thr: float = 0.3
     ) -> None:
