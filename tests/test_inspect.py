@@ -55,7 +55,7 @@ def test_maps_of_a_mixer_whose_gates_are_set():
     x_BTC = torch.randn(1, 6 * 7, 8)
     seen = {
         'gate_up': mixer.gate_up(mixer.gate_down(x_BTC)),
-        'inject_gate': mixer.inject_gate(x_BTC),
+        'inject_gate': mixer.inject_gate(x_BTC.unflatten(1, (6, 7))),
     }
     maps = read(mixer, seen, (6, 7)).maps_HYX
     for name, length_H in zip(('decay forward', 'decay backward'), lengths, strict=True):

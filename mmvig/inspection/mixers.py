@@ -50,8 +50,8 @@ def _gated(mixer: GatedLinearAttention2d, seen: dict[str, Tensor], grid: tuple[i
     for name, gate_TX in zip(('forward', 'backward'), gates_TX.chunk(2, dim=-1), strict=True):
         length_TH = decay_length(gate_TX.unflatten(-1, (mixer.heads, -1)), tokens)
         maps[f'decay {name}'] = length_TH.T.unflatten(1, grid)
-    inject_THV = seen['inject_gate'][0].sigmoid().unflatten(-1, (mixer.heads, -1))
-    maps['injection'] = inject_THV.mean(-1).T.unflatten(1, grid)
+    inject_YXHV = seen['inject_gate'][0].sigmoid().unflatten(-1, (mixer.heads, -1))
+    maps['injection'] = inject_YXHV.mean(-1).permute(2, 0, 1)
     return Sight(maps)
 
 
