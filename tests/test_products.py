@@ -37,9 +37,8 @@ def test_products_are_as_exact_as_torchs(size, by_onednn):
         (weight_gradient(dy, x), dy.t() @ x, exact[3].t() @ exact[0]),
     ):
         assert found.shape == truth.shape
-        # Sums of up to 4096 terms: the measured errors are 2e-7 to 1.2e-6, and at most 4 times
-        # those of torch's product, which sums in blocks.
-        assert error(found, truth) < max(6 * error(torchs, truth), 3e-7)
+        # Measured: 2e-7 to 7e-7, and at most 2.2 times torch's product, which sums in blocks.
+        assert error(found, truth) < max(3 * error(torchs, truth), 3e-7)
     assert len(by_onednn) == 3
 
 

@@ -49,7 +49,7 @@ def tensor_cores(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def language_set_up_once(monkeypatch):
-    """The interpreter does so anew for every function that a kernel calls: most of its time."""
+    """The interpreter does so anew for every function that a kernel calls: a third of its time."""
     scope = interpreter._patch_lang(tl.sum.fn)  # of triton.language.core; kernels set up their own
     call = lambda function, *args, **kwargs: function.rewrite()(*args, **kwargs)  # noqa: E731
     monkeypatch.setattr(interpreter.InterpretedFunction, '__call__', call)
