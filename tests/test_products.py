@@ -81,7 +81,7 @@ def test_outputs_can_be_changed_in_place():
     torch.testing.assert_close(x.grad, (layer.weight.sum(0) + 1).expand_as(x))
 
 
-def test_where_the_layer_itself_is_called(by_onednn, monkeypatch):
+def test_where_the_layer_itself_is_called(by_onednn):
     """Few tokens, other processors' memory, autocast, and no oneDNN."""
     layer, x = nn.Linear(96, 96), torch.randn(200, 96)
     linear(layer, x[:100])

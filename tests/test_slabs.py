@@ -60,6 +60,25 @@ def test_frozen_layers_get_no_gradient(make, frozen, in_slabs):
     assert in_slabs
 
 
+@pytest.mark.parametrize('slab', [7, 10**9])
+@pytest.mark.parametrize('cls', [MultiScaleViG, PlainViG, ViR, LinGlo])
+def test_residuals_are_not_added_to_views(cls, slab, monkeypatch):
+    """To a view autograd adds by copies of the whole tensor (its node CopySlices)."""
+    monkeypatch.setattr(slabs, 'SLAB', slab)
+    model = cls('nano' if 'nano' in cls.ARCHS else 'tiny')
+    ends = model(torch.randn(1, 3, 70, 38))
+    ends = ends if isinstance(ends, tuple) else (ends,)
+    nodes, seen = [x.grad_fn for x in ends], set()
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            nodes += [before for before, _ in node.next_functions]
+    names = {node.name() for node in seen}
+    assert any('AddBackward' in name for name in names)
+    assert not any('CopySlices' in name for name in names)
+
+
 def test_only_the_weights_of_the_last_layer_are_wanted(in_slabs, monkeypatch):
     mlp, norm = GatedMLP(4, 6).double(), nn.LayerNorm(4).double()
     for module in (mlp.fc1, norm):
