@@ -47,7 +47,7 @@ soak: env
 
 # The operator on thousands of new calls, and its C++ under checks of memory and undefined behaviour.
 FUZZ = --hypothesis-profile=fuzz --hypothesis-show-statistics \
-	tests/test_bi_gla_fuzz.py tests/test_triton.py
+	tests/kernels/test_bi_gla_fuzz.py tests/kernels/test_triton.py
 LIBRARY = $(shell c++ -print-file-name=$(1))
 
 fuzz: env

@@ -38,8 +38,8 @@ BACKENDS: dict[str, Callable] = {
     ),
     'triton': make_op(
         'bi_gla_triton',
-        _late('.triton_op', 'triton_forward'),
-        _late('.triton_op', 'triton_backward'),
+        _late('.triton', 'triton_forward'),
+        _late('.triton', 'triton_backward'),
     ),
 }
 
@@ -134,7 +134,7 @@ def _choose(q: Tensor, v: Tensor) -> str:
 
 @torch.compiler.assume_constant_result
 def _native_runs() -> bool:
-    from .native_build import why_not
+    from .native.build import why_not
 
     return why_not() is None
 

@@ -4,7 +4,7 @@
 imports neither torch nor an MM library.
 """
 
-from .zoo import get_config
+from .configs import get_config
 
 __all__ = ['get_config']
 __version__ = '0.1.0'

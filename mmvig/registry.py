@@ -10,7 +10,7 @@ MODELS = root.Registry(
     'model',
     parent=root.MODELS,
     scope='mmvig',
-    locations=['mmvig.backbones', 'mmvig.neck', 'mmvig.hosts'],
+    locations=['mmvig.models.backbones', 'mmvig.models.necks', 'mmvig.models.data_preprocessors'],
 )
 DATASETS = root.Registry(
     'dataset', parent=root.DATASETS, scope='mmvig', locations=['mmvig.datasets']
@@ -19,9 +19,14 @@ OPTIM_WRAPPER_CONSTRUCTORS = root.Registry(
     'optimizer wrapper constructor',
     parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
     scope='mmvig',
-    locations=['mmvig.optim'],
+    locations=['mmvig.engine.optimizers'],
 )
-HOOKS = root.Registry('hook', parent=root.HOOKS, scope='mmvig', locations=['mmvig.hooks'])
+HOOKS = root.Registry(
+    'hook',
+    parent=root.HOOKS,
+    scope='mmvig',
+    locations=['mmvig.engine.hooks', 'mmvig.engine.resume'],
+)
 STRATEGIES = root.Registry(
-    'strategy', parent=root.STRATEGIES, scope='mmvig', locations=['mmvig.fsdp']
+    'strategy', parent=root.STRATEGIES, scope='mmvig', locations=['mmvig.engine.strategies']
 )

@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, settings
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 import mmvig.__main__
-
-from .commands import call, forget_runs
+from tests.support.commands import call, forget_runs
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared' / 'data'

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 import triton
+from kernel_builds import launches_of
 from triton.compiler import CompiledKernel
 
 from mmvig.kernels.shapes import SHAPES, Shape
-from mmvig.kernels.triton_launches import launches_of
 
 SHARED_LIMIT = {80: 163 * 1024, 90: 227 * 1024}
 DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}

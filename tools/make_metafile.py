@@ -3,7 +3,7 @@
 docs/model-zoo.md is written anew from them.
 
 Parameters and multiply-adds are counted (`tools/get_flops.py`) for one image of 800×1280 (det),
-512×512 or the crop (seg) and 224×224 (cls). Results are those of benchmarks/trainings.csv, which
+512×512 or the crop (seg) and 224×224 (cls). Results are those of benchmarks/results/mini_set_results.csv, which
 were measured here, and of the official release, which are published.
 """
 
@@ -15,7 +15,7 @@ import yaml
 from mmengine.config import Config
 
 from mmvig.cli.flops import count
-from mmvig.zoo import TASKS, list_configs, promise
+from mmvig.configs import TASKS, list_configs, promise
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = 'https://github.com/hustvl/ViG'
@@ -92,7 +92,7 @@ def write(path: Path, content: dict) -> None:
 
 
 def main() -> None:
-    with open(ROOT / 'benchmarks/trainings.csv', newline='') as file:
+    with open(ROOT / 'benchmarks/results/mini_set_results.csv', newline='') as file:
         results = list(csv.DictReader(file))
     configs = list_configs()
     for task in TASKS:

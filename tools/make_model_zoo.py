@@ -12,7 +12,7 @@ HEAD = """# Model zoo
 
 Every config has a name, by which all commands know it, a header that says its command and cost, and
 a line here. Parameters are those of the whole model. Multiply-adds are counted for one image of the
-given size, the recurrence included. A result is measured here (`benchmarks/trainings.csv`) unless
+given size, the recurrence included. A result is measured here (`benchmarks/results/mini_set_results.csv`) unless
 it says that it is published; a dash means not yet measured. No detection or segmentation result of
 ViG has been published.
 """

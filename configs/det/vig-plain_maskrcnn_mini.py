@@ -2,7 +2,7 @@
 
 Command:  python tools/train.py configs/det/vig-plain_maskrcnn_mini.py
 Cost:     445 CPU seconds with evaluation, measured on one thread of an AMD EPYC.
-Result:   box AP 0.663, mask AP 0.646, measured (tools/compare_backbones.py).
+Result:   box AP 0.663, mask AP 0.646, measured (python -m benchmarks.mini_set).
 """
 
 _base_ = './vig_maskrcnn_mini.py'

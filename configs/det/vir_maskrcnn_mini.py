@@ -2,7 +2,7 @@
 
 Command:  python tools/train.py configs/det/vir_maskrcnn_mini.py
 Cost:     435 CPU seconds with evaluation, measured on one thread of an AMD EPYC.
-Result:   box AP 0.567, mask AP 0.574, measured (tools/compare_backbones.py).
+Result:   box AP 0.567, mask AP 0.574, measured (python -m benchmarks.mini_set).
 """
 
 _base_ = './vig_maskrcnn_mini.py'

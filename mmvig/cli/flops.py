@@ -18,8 +18,9 @@ from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from . import failure
-from .config_check import check_sections
+from mmvig.checks import errors
+from mmvig.checks.config import check_sections
+
 from .run import UserError, command, read_config
 
 # The customary size of an image by task.
@@ -44,7 +45,7 @@ def main() -> None:
     if min(shape) < 32:
         raise UserError(f'expected a --shape of at least 32 32, got {shape[0]} {shape[1]}')
     check_sections(cfg)
-    with failure.explained():
+    with errors.explained():
         counts = count(cfg, shape)
     if args.json:
         sys.stdout.write(json.dumps(counts) + '\n')

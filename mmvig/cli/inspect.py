@@ -1,6 +1,6 @@
 """Draw what goes on inside: `python -m mmvig inspect CONFIG [CHECKPOINT] IMAGE --out DIR`.
 
-For each layer DIR gets a figure of its gates (`mmvig.inspection.mixers` has the mathematics), of
+For each layer DIR gets a figure of its gates (`mmvig.visualization.inspect.mixers` has the mathematics), of
 its features and of its receptive field, and numbers.json what they show. Without a checkpoint the
 weights are random.
 """
@@ -10,12 +10,12 @@ import json
 import sys
 from pathlib import Path
 
-from mmvig.inspection.figures import draw, numbers
-from mmvig.inspection.model import build_model, load_image
-from mmvig.inspection.record import layer_names, record
+from mmvig.checks import errors
+from mmvig.checks.config import check_folder
+from mmvig.visualization.inspect.figures import draw, numbers
+from mmvig.visualization.inspect.model import build_model, load_image
+from mmvig.visualization.inspect.record import layer_names, record
 
-from . import failure
-from .config_check import check_folder
 from .run import UserError, command, read_config
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     if args.against:
         checkpoints.append(None if args.against == 'random' else args.against)
     models = {}
-    with failure.explained():
+    with errors.explained():
         for label, checkpoint in zip(_labels(checkpoints), checkpoints, strict=True):
             model = build_model(cfg, checkpoint)
             batch, picture = load_image(cfg, model, args.image)

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from mmvig.zoo import config_root, list_configs, promise
+from mmvig.configs import config_root, list_configs, promise
 
 
 def main() -> None:

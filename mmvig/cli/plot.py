@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmvig.curves import draw_curves, read_run
+from mmvig.visualization.training_curves import draw_curves, read_run
 
 from .run import UserError, command
 

@@ -9,11 +9,11 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from mmvig.images import check_image
+from mmvig.checks.config import check_folder
+from mmvig.checks.images import check_image
+from mmvig.visualization.contact_sheet import contact_sheet
 
-from .config_check import check_folder
 from .run import UserError, command, make_predictor, read_config
-from .sheet import contact_sheet
 
 SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
 

@@ -18,14 +18,15 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner, find_latest_checkpoint
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
-from mmvig import checkpoint, safe_globals
-from mmvig.inference import Predictor
-from mmvig.zoo import get_config
-
-from . import failure, processes
-from .checked_runner import CheckedRunner, check_widths
-from .config_check import check_device, check_folder, check_settings
-from .failure import UserError
+from mmvig import checkpoint
+from mmvig.apis.inference import Predictor
+from mmvig.checkpoint import safe_globals
+from mmvig.checks import errors
+from mmvig.checks.config import check_device, check_folder, check_settings
+from mmvig.checks.errors import UserError
+from mmvig.configs import get_config
+from mmvig.engine import distributed
+from mmvig.engine.runner import CheckedRunner, check_widths
 
 # Dicts without a type whose names are checked by what they configure.
 _OPEN_DICTS = ('default_hooks', 'env_cfg', 'dataloader', 'log_processor')
@@ -53,7 +54,7 @@ def command(function: Callable[[], None]) -> Callable[[], None]:
         try:
             function()
         except (UserError, OSError) as error:
-            failure.report(error)
+            errors.report(error)
             sys.exit(2)
 
     return run
@@ -71,7 +72,7 @@ class Options(DictAction):
             super().__call__(parser, namespace, values, option_string)
         except (AssertionError, ValueError, SyntaxError) as error:
             raise UserError(
-                f'{option_string} {" ".join(values)}: {failure.one_line(error)}'
+                f'{option_string} {" ".join(values)}: {errors.one_line(error)}'
             ) from error
 
 
@@ -111,7 +112,7 @@ def read_config(name: str) -> Config:
     except Exception as error:  # a config is a program, which can fail in every way
         raise UserError(
             f'expected a config in {path}, it cannot be read: {type(error).__name__}: '
-            f'{failure.one_line(error)}'
+            f'{errors.one_line(error)}'
         ) from error
 
 
@@ -125,7 +126,7 @@ def load_config(args: argparse.Namespace) -> Config:
     try:
         cfg.merge_from_dict(args.cfg_options)
     except (TypeError, KeyError, IndexError, AttributeError) as error:
-        raise UserError(f'--cfg-options do not fit: {failure.one_line(error)}') from error
+        raise UserError(f'--cfg-options do not fit: {errors.one_line(error)}') from error
     check_settings(cfg)
     cfg.launcher = args.launcher
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
@@ -135,11 +136,11 @@ def load_config(args: argparse.Namespace) -> Config:
 
 def _join(cfg: Config) -> None:
     try:
-        processes.join(cfg)
+        distributed.join(cfg)
     except ValueError as error:
         raise UserError(error) from error
     except RuntimeError as error:
-        raise UserError(processes.lost(error) or error) from error
+        raise UserError(distributed.lost(error) or error) from error
 
 
 def _check_top_level(cfg: Config) -> None:
@@ -197,7 +198,7 @@ def make_predictor(cfg: Config, path: str, device: str | None) -> Predictor:
     """The predictor of a config and a checkpoint of its whole model."""
     check_device(device)
     read_checkpoint(path)
-    with failure.explained():
+    with errors.explained():
         return Predictor(cfg, path, device)
 
 
@@ -221,8 +222,8 @@ def _act(cfg: Config, action: Callable[[Runner], None]) -> None:
         action(runner)
     except Exception as error:
         started = runner is not None and getattr(runner, 'started', True)
-        text = processes.lost(error)
-        text = text or failure.explain(error, cfg.work_dir, building=not started)
+        text = distributed.lost(error)
+        text = text or errors.explain(error, cfg.work_dir, building=not started)
         if text is None:
             raise
         last = started and find_latest_checkpoint(cfg.work_dir)

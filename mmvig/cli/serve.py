@@ -35,7 +35,7 @@ def main() -> None:
         if label in predictors:
             label = f'{label}, {config} {checkpoint}'
         predictors[label] = predictor
-    from mmvig.page.layout import launch, make_page  # Gradio takes seconds to import
+    from mmvig.webui.app import launch, make_page  # Gradio takes seconds to import
 
     page = make_page(predictors)
     try:

@@ -7,10 +7,11 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
-from .config_check import check_folder
-from .data_check import check_data
+from mmvig.checks.config import check_folder
+from mmvig.checks.data import check_data
+from mmvig.visualization.contact_sheet import contact_sheet
+
 from .run import UserError, command, load_config, parser, read_checkpoint, run
-from .sheet import contact_sheet
 
 ON_SHEET = 12
 

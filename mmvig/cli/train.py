@@ -6,10 +6,10 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmvig.hooks.finite_loss import NotFiniteError
+from mmvig.checks.data import check_data
+from mmvig.engine.hooks.finite_loss import NotFiniteError
+from mmvig.engine.resume.select import keep_seed, make_resumable, newest_checkpoint
 
-from .data_check import check_data
-from .resume import keep_seed, make_resumable, newest_checkpoint
 from .run import UserError, command, load_config, parser, read_checkpoint, run
 
 

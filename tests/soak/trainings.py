@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mmvig import safe_globals
+from mmvig.checkpoint import safe_globals
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMES = ('time', 'data_time', 'memory')

@@ -1,0 +1,52 @@
+"""Rows of measurements in a CSV file: where they come from, and how new ones replace old ones."""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import triton
+
+from mmvig import __version__
+
+
+def origin() -> dict[str, object]:
+    """What a number depends on besides the code: threads, versions, commit and command."""
+    program = f'python -m benchmarks.{Path(sys.argv[0]).stem}'
+    commit = subprocess.run(
+        ['git', 'rev-parse', '--short', 'HEAD'],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+    )
+    return dict(
+        threads=torch.get_num_threads(), torch=torch.__version__, triton=triton.__version__,
+        mmvig=__version__, commit=commit.stdout.strip(), command=' '.join([program, *sys.argv[1:]]),
+    )  # fmt: skip
+
+
+def device_name(device: str) -> str:
+    if device == 'cuda':
+        return torch.cuda.get_device_name()
+    lines = Path('/proc/cpuinfo').read_text().splitlines()
+    return next(line.split(': ')[1] for line in lines if line.startswith('model name'))
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def merge(path: Path, rows: list[dict], key: Sequence[str]) -> None:
+    """Write rows, all with the same columns, over older ones that agree in `key`."""
+    kept = {}
+    if path.is_file():
+        kept = {tuple(row[k] for k in key): row for row in read(path)}
+    kept |= {tuple(str(row[k]) for k in key): row for row in rows}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(kept.values())

@@ -1,0 +1,1 @@
+"""Prediction with the model of any MM library."""

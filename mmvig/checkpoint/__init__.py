@@ -1,0 +1,15 @@
+"""Weights: official names and ours, and reading them without running code from a file."""
+
+from .loading import backbone_weights, check_fit, load_pretrained, read, weights_of
+from .official_keys import from_official, is_official, to_official
+
+__all__ = [
+    'backbone_weights',
+    'check_fit',
+    'from_official',
+    'is_official',
+    'load_pretrained',
+    'read',
+    'to_official',
+    'weights_of',
+]

@@ -1,0 +1,1 @@
+"""What answers wrong input with one line: expected, got, what to do."""

@@ -1,0 +1,1 @@
+"""What plugs into the runner of mmengine: hooks, resuming, optimizers, strategies."""

@@ -1,0 +1,5 @@
+"""Optimizer wrapper constructors; importing this package registers them."""
+
+from .layer_decay import LayerDecayOptimWrapperConstructor
+
+__all__ = ['LayerDecayOptimWrapperConstructor']

@@ -1,3 +1,0 @@
-"""Hooks of mmengine's runner."""
-
-from . import due_validation, finite_loss, resumable_checkpoint  # noqa: F401

@@ -1,0 +1,1 @@
+"""The models: images to backbones to blocks to mixers to `mmvig.kernels`."""

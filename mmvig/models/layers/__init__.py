@@ -1,0 +1,1 @@
+"""Blocks, mixers and the pieces they are made of."""

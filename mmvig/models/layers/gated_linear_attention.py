@@ -1,0 +1,127 @@
+"""The token mixer of ViG: gated linear attention over an image, with local context injected.
+
+Dimension letters, here and in the other model files: B batch, C channels, Y X rows and columns,
+T tokens = Y·X in raster order, H heads, K key width, V value width per head, R rank of the gates.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmvig.kernels import bi_gla
+from mmvig.ops.fused import inject
+from mmvig.ops.linear import linear
+from mmvig.ops.tokenwise import chain, project
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square normalisation over the last axis, in float32 under any autocast."""
+
+    def __init__(self, width: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        exact = x if x.dtype == torch.float64 else x.float()
+        y = F.rms_norm(exact, self.weight.shape, self.weight.to(exact.dtype), self.eps)
+        return y.to(x.dtype)
+
+
+class GatedLinearAttention2d(nn.Module):
+    """Bidirectional gated linear attention with 2D gated locality injection.
+
+    ViG, arXiv 2405.18425, section 3.3. All projections read the local map L = DWConv3×3(X)::
+
+        q, k, v = L W_qkv
+        g_fwd, g_bwd = logsigmoid(L W_1 W_2 + b) / 16          natural-log decays, ≤ 0
+        G = sigmoid(L W_g + b_g)
+        out = W_o (G ⊙ RMSNorm_g(bi_gla(q, k, v, g_fwd, g_bwd)) + (1 - G) ⊙ RMSNorm_l(L))
+
+    with both norms per head. Plain ViG tiny alone (`activation`) takes SiLU of the convolution and
+    of what W_o reads.
+
+    Args:
+        channels: C; the values have C / heads channels per head and the keys half as many.
+        heads: H.
+        gate_rank: R, width between W_1 and W_2.
+        activation: SiLU after the convolution and before W_o.
+        backend: backend of `bi_gla`.
+    """
+
+    GATE_NORMALIZER = 16
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        gate_rank: int = 16,
+        activation: bool = False,
+        backend: str = 'auto',
+    ) -> None:
+        super().__init__()
+        if channels % (2 * heads):
+            raise ValueError(
+                f'expected channels to be a multiple of 2 * heads, so that keys have half the '
+                f'width of values; got {channels} channels and {heads} heads'
+            )
+        self.heads = heads
+        self.key_channels = channels // 2
+        self.backend = backend
+        self.local_conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
+        self.qkv = nn.Linear(channels, 2 * self.key_channels + channels, bias=False)
+        self.gate_down = nn.Linear(channels, gate_rank, bias=False)
+        self.gate_up = nn.Linear(gate_rank, 2 * self.key_channels)
+        self.inject_gate = nn.Linear(channels, channels)
+        self.global_norm = RMSNorm(channels // heads)
+        self.local_norm = RMSNorm(channels // heads)
+        self.proj = nn.Linear(channels, channels, bias=False)
+        self.activation = nn.SiLU() if activation else nn.Identity()
+        self._init_xavier(self.local_conv)
+
+    def init_linears(self) -> None:
+        """What the official plain backbone initialises its mixers with, and the others do not."""
+        self._init_xavier(self.qkv, self.gate_down, self.gate_up, self.inject_gate, self.proj)
+
+    @staticmethod
+    def _init_xavier(*layers: nn.Module) -> None:
+        for layer in layers:
+            nn.init.xavier_uniform_(layer.weight, gain=2**-2.5)
+
+    def forward(self, x_BYXC: Tensor) -> Tensor:
+        local_BCYX = self.activation(self.local_conv(x_BYXC.permute(0, 3, 1, 2)))
+        local_BYXC = local_BCYX.permute(0, 2, 3, 1)
+        return chain(
+            self._injected,
+            [self.inject_gate, self.global_norm, self.local_norm],
+            self.proj,
+            self.attend(local_BYXC.flatten(1, 2)).view(x_BYXC.shape),
+            local_BYXC,
+        )
+
+    def _injected(self, far: Tensor, near: Tensor) -> Tensor:
+        """Of tokens in any arrangement, [..., C]."""
+        maps = far, near, linear(self.inject_gate, near)
+        norms = self.global_norm.weight, self.local_norm.weight
+        mixed = inject(*map(self._split_heads, maps), *norms, self.global_norm.eps)
+        return self.activation(mixed.flatten(-2))
+
+    def attend(self, local_BTC: Tensor) -> Tensor:
+        """The global path: bidirectional gated linear attention over all tokens, [B, T, H, V]."""
+        K = self.key_channels
+        widths = (K, K, local_BTC.shape[-1], self.gate_down.out_features)
+        q, k, v, low_BTR = project(local_BTC, self.qkv, self.gate_down, widths=widths)
+        gates = project(low_BTR, self.gate_up, widths=(K, K))
+        q, k, v, forward, backward = map(self._split_heads, (q, k, v, *gates))
+        return bi_gla(
+            q,
+            k,
+            v,
+            forward,
+            backward,
+            gate_normalizer=self.GATE_NORMALIZER,
+            backend=self.backend,
+        )
+
+    def _split_heads(self, x_BTC: Tensor) -> Tensor:
+        return x_BTC.unflatten(-1, (self.heads, -1))

@@ -1,0 +1,117 @@
+"""A disk that fills up while a command writes: the message names the place, old files stay."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import mmvig.__main__
+from tests.support.commands import forget_runs
+from tests.support.invalid_inputs import make_inputs
+
+LIMIT = 2**20  # bytes that a file may have; a checkpoint has more, a log less
+
+
+@pytest.fixture
+def full_disk():
+    """No file can grow over a limit, which is what a full disk is to the one who writes.
+
+    A quota, and unlike a small file system it needs no rights. The error differs in its number.
+    """
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system at work_dirs that `small_disk()` leaves 64 KiB free of."""
+    place = tmp_path / 'work_dirs'
+    place.mkdir()
+    mount = subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', place], capture_output=True, text=True)
+    if mount.returncode:
+        pytest.skip(f'no right to mount a file system: {mount.stderr.strip()}')
+
+    def fill() -> None:
+        space = os.statvfs(place)
+        used = (space.f_blocks - space.f_bfree) * space.f_frsize
+        options = f'remount,size={used + 2**16}'
+        subprocess.run(['mount', '-o', options, place], check=True)
+
+    yield fill
+    subprocess.run(['umount', '--lazy', place], check=True)
+
+
+@pytest.fixture
+def refused(monkeypatch, capsys):
+    def run(*command) -> str:
+        monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, command)])
+        forget_runs()
+        with pytest.raises(SystemExit) as ended:
+            mmvig.__main__.main()
+        assert ended.value.code == 2
+        return capsys.readouterr().err.splitlines()[-1]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ('disk', 'reason'),
+    [('full_disk', 'File too large'), ('small_disk', 'No space left on device')],
+)
+def test_training_keeps_the_last_good_checkpoint(
+    disk, reason, request, tmp_path, monkeypatch, mmvig_command, refused
+):
+    fill = request.getfixturevalue(disk)
+    make_inputs(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    mmvig_command('train', 'det.py')
+    good = tmp_path / 'work_dirs/det/epoch_1.pth'
+    before = good.read_bytes()
+    fill()
+    options = ('--resume', '--cfg-options', 'train_cfg.max_epochs=2')
+    line = refused('train', 'det.py', *options)
+    assert line.startswith('error: work_dirs/det'), line
+    assert reason in line
+    assert 'epoch_1.pth is the last checkpoint, to go on from by --resume' in line
+    assert good.read_bytes() == before
+    assert torch.load(good, weights_only=True)['state_dict']
+    assert [path.name for path in good.parent.glob('*.pth*')] == ['epoch_1.pth']
+
+
+def test_converting_leaves_the_old_file(tmp_path, monkeypatch, full_disk, refused):
+    monkeypatch.chdir(tmp_path)
+    weights = {'classifier.head.weight': torch.zeros(LIMIT)}
+    torch.save({'model': weights}, tmp_path / 'official.pth')
+    (tmp_path / 'ours.pth').write_bytes(b'old')
+    full_disk()
+    line = refused('convert', 'official.pth', 'ours.pth')
+    assert line == 'error: could not write ours.pth: File too large'
+    assert (tmp_path / 'ours.pth').read_bytes() == b'old'
+    assert not (tmp_path / 'ours.pth.part').exists()
+
+
+def test_half_a_mini_set_is_not_left(tmp_path, monkeypatch, refused):
+    """Drawing is many small files; the tenth finds the disk full."""
+    import mmcv
+
+    monkeypatch.chdir(tmp_path)
+    written = []
+    original = mmcv.imwrite
+
+    def write(image, path):
+        written.append(path)
+        if len(written) == 10:
+            raise OSError(28, 'No space left on device')
+        return original(image, path)
+
+    monkeypatch.setattr(mmcv, 'imwrite', write)
+    line = refused('draw-mini')
+    assert 'could not draw the mini data set into data/mini' in line
+    assert 'No space left on device' in line
+    assert not list((tmp_path / 'data').iterdir())
+    shutil.rmtree(tmp_path / 'data')

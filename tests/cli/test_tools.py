@@ -1,0 +1,221 @@
+"""The command-line tools, run as a user runs them, from a folder that is not the project's."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from mmengine.config import Config
+
+import mmvig.__main__
+import mmvig.cli.train
+from tests.models.test_checkpoint import calling
+from tests.support.commands import call, logged, tool
+
+ROOT = Path(__file__).resolve().parents[2]
+MINI = ROOT / 'configs/det/vig_maskrcnn_mini.py'
+FSDP = ROOT / 'configs/_base_/fsdp.py'
+TRAINED = 'trained/epoch_1.pth'
+PREDICT = ('predict', MINI, TRAINED, 'a.jpg', '--out', 'out')
+FEW = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=10', 'train_dataloader.dataset.indices=8')
+
+
+@pytest.fixture(scope='session')
+def trained(workspace) -> Path:
+    """The checkpoint of a training of two iterations."""
+    call(
+        sys.executable, '-m', 'mmvig', 'train', MINI, '--work-dir', 'trained',
+        '--cfg-options', *FEW,
+        cwd=workspace,
+    )  # fmt: skip
+    return workspace / 'trained/epoch_1.pth'
+
+
+def test_test_tool_writes_metrics_predictions_and_pictures(trained, workspace):
+    tool(
+        'test', MINI, trained, '--work-dir', 'tested', '--out', 'found.pkl', '--show-dir', 'shown',
+        '--cfg-options', 'test_dataloader.dataset.indices=3',
+        'model.test_cfg.rcnn.score_thr=0.0', cwd=workspace,
+    )  # fmt: skip
+    (metrics,) = (workspace / 'tested').glob('*/*.json')
+    assert {'coco/bbox_mAP', 'coco/segm_mAP'} <= set(json.loads(metrics.read_text()))
+    assert len(list((workspace / 'shown').glob('*.jpg'))) == 3
+    assert cv2.imread(str(workspace / 'shown/sheet.png')).shape[1] == 3 * 512
+    assert (workspace / 'found.pkl').stat().st_size > 0
+
+
+def test_training_on_photos_learns_and_resumes(coco_photos, tmp_path):
+    """The real pipeline at 1333×800 on real photos of many sizes, with the smallest backbone."""
+    options = [
+        'model.backbone.arch=nano',
+        'model.backbone.init_cfg=None',
+        'model.neck.in_channels=[32,64,128,256]',
+        'train_dataloader.batch_size=1',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        f'train_dataloader.dataset.data_root={coco_photos}/',
+        'train_dataloader.dataset.indices=6',
+        f'val_dataloader.dataset.data_root={coco_photos}/',
+        'val_dataloader.dataset.indices=3',
+        f'val_evaluator.ann_file={coco_photos}/annotations/instances_val2017.json',
+        'train_cfg.val_interval=100',
+        'param_scheduler.0.end=2',
+        'default_hooks.logger.interval=1',
+        'log_processor.window_size=1',
+        'randomness.seed=0',
+    ]
+    config = ROOT / 'configs/det/vig_maskrcnn.py'
+    for epochs, resume in ((1, []), (2, ['--resume'])):
+        tool(
+            'train', config, '--work-dir', 'run', *resume, '--cfg-options', *options,
+            f'train_cfg.max_epochs={epochs}', cwd=tmp_path,
+        )  # fmt: skip
+        assert (tmp_path / f'run/epoch_{epochs}.pth').is_file()
+    found = logged(tmp_path / 'run')
+    assert len(found) == 12, 'the second run went on from the first'
+    assert all(loss == loss and loss < 100 for loss in found)
+    assert sum(found[-4:]) < 0.8 * sum(found[:4])
+
+
+def test_two_processes_end_with_equal_weights(workspace):
+    config = workspace / 'two.py'
+    config.write_text(
+        f'_base_ = {str(MINI)!r}\n'
+        "custom_imports = dict(imports=['tests.support.probe'])\n"
+        "custom_hooks = [dict(type='DumpWeights')]\n"
+    )
+    call(
+        ROOT / 'tools/dist_train.sh', config, 2, '--work-dir', 'two', '--cfg-options', *FEW,
+        cwd=workspace, PYTHONPATH=str(ROOT), PORT='29511', OMP_NUM_THREADS='1',
+    )  # fmt: skip
+    first, second = (torch.load(workspace / f'two/rank{i}.pth', weights_only=True) for i in (0, 1))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    call(
+        ROOT / 'tools/dist_test.sh', config, workspace / 'two/epoch_1.pth', 2,
+        '--work-dir', 'two-tested', '--cfg-options', 'test_dataloader.dataset.indices=4',
+        cwd=workspace, PYTHONPATH=str(ROOT), PORT='29512', OMP_NUM_THREADS='1',
+    )  # fmt: skip
+    assert list((workspace / 'two-tested').glob('*/*.json'))
+
+
+@pytest.fixture
+def in_process(workspace, monkeypatch, capsys):
+    """Run a command that must end with status 2; returns its one line of error."""
+
+    def run(*command) -> str:
+        monkeypatch.chdir(workspace)
+        monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, command)])
+        with pytest.raises(SystemExit) as ended:
+            mmvig.__main__.main()
+        assert ended.value.code == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ('message', 'command'),
+    [
+        ('expected a config file at absent.py', ['train', 'absent.py']),
+        (
+            'expected data/coco/annotations/instances_train2017.json.*data_root=DIR',
+            ['train', ROOT / 'configs/det/vig_maskrcnn.py'],
+        ),
+        (
+            "the config has no 'trian_cfg'; did you mean 'train_cfg'",
+            ['train', MINI, '--cfg-options', 'trian_cfg.max_epochs=1'],
+        ),
+        (
+            "model.train_cfg.rcnn has no 'samplr'; did you mean 'sampler'",
+            ['train', MINI, '--cfg-options', 'model.train_cfg.rcnn.samplr.num=1'],
+        ),
+        (
+            'param_scheduler is a list of 2.*index below that',
+            ['train', MINI, '--cfg-options', 'param_scheduler.2.end=1'],
+        ),
+        ('expected a checkpoint file at absent.pth', ['test', MINI, 'absent.pth']),
+        ('cut.pth is damaged', ['test', MINI, 'cut.pth']),
+        ('cut.pth is damaged', ['train', MINI, '--resume', 'cut.pth']),
+        (
+            '--launcher pytorch: expected the variables RANK, WORLD_SIZE.*tools/dist_train.sh',
+            ['train', MINI, '--launcher', 'pytorch'],
+        ),
+        (
+            'env_cfg.dist_cfg.timeout to be seconds, got 0',
+            ['train', MINI, '--launcher', 'pytorch', '--cfg-options', 'env_cfg.dist_cfg.timeout=0'],
+        ),
+        ('FSDP: expected processes started with tools/dist_train.sh', ['train', 'fsdp.py']),
+        (
+            "strategy: expected type='mmvig.FSDPStrategy' where optim_wrapper.clip_grad is set",
+            ['train', 'fsdp.py', '--launcher=pytorch', '--cfg-options=strategy.type=FSDPStrategy'],
+        ),
+        ('--amp needs a GPU', ['train', MINI, '--amp', 'bfloat16']),
+        ("no config 'vig_maskrcnn_mni'; did you mean", ['train', 'vig_maskrcnn_mni']),
+        ('--tta needs tta_model and tta_pipeline in the config', ['test', MINI, TRAINED, '--tta']),
+        ('expected --batch-size to be at least 1', [*PREDICT, '--batch-size', '0']),
+        ('hostile.pth is refused', ['train', MINI, '--resume', 'hostile.pth']),
+        ('expected --out to end in .pkl', ['test', MINI, 'cut.pth', '--out', 'x.json']),
+    ],
+)
+def test_errors_say_what_to_do(message, command, trained, workspace, in_process):
+    (workspace / 'cut.pth').write_bytes(trained.read_bytes()[:100_000])
+    (workspace / 'fsdp.py').write_text(f'_base_ = [{str(MINI)!r}, {str(FSDP)!r}]')
+    torch.save(calling(str(workspace / 'ran')), workspace / 'hostile.pth')
+    assert re.search(message, in_process(*command))
+    assert not (workspace / 'ran').exists()
+
+
+@pytest.mark.parametrize(
+    ('message', 'option'),
+    [
+        ('expected arch to be one of nano, tiny, small, base or a dict', 'model.backbone.arch=big'),
+        ("unexpected keyword argument 'depth'", 'model.backbone.depth=50'),
+    ],
+)
+def test_errors_of_the_backbone_reach_the_user(message, option, workspace):
+    done = tool('train', MINI, '--cfg-options', option, cwd=workspace, check=False)
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+def test_a_misspelt_section_is_named(workspace, in_process):
+    config = workspace / 'typo.py'
+    config.write_text(f'_base_ = {str(MINI)!r}\noptim_wraper = dict(clip_grad=None)\n')
+    expected = "section 'optim_wraper' that nothing reads; did you mean 'optim_wrapper'"
+    assert expected in in_process('train', config)
+
+
+def test_amp_is_one_option(monkeypatch, workspace):
+    """What the option makes of the config, where there is a GPU."""
+    for dtype, scale in (('float16', 'dynamic'), ('bfloat16', None)):
+        seen = []
+        monkeypatch.chdir(workspace)
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+        monkeypatch.setattr(mmvig.cli.train, 'run', lambda cfg, action, seen=seen: seen.append(cfg))
+        monkeypatch.setattr(sys, 'argv', ['train', str(MINI), '--amp', dtype])
+        mmvig.cli.train.main()
+        wrapper = seen[0].optim_wrapper
+        assert (wrapper.type, wrapper.dtype) == ('AmpOptimWrapper', dtype)
+        assert wrapper.get('loss_scale') == scale
+
+
+def test_batch_norms_stay_apart_on_cpus():
+    cfg = Config.fromfile(ROOT / 'configs/seg/vig_upernet.py')
+    assert cfg.model.decode_head.norm_cfg.type == 'SyncBN'
+    mmvig.engine.distributed._without_sync(cfg.model)
+    assert cfg.model.decode_head.norm_cfg.type == cfg.model.auxiliary_head.norm_cfg.type == 'BN'
+
+
+def test_unknown_command_lists_the_known_ones(tmp_path):
+    done = call(sys.executable, '-m', 'mmvig', 'trian', cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert 'train' in done.stderr
+    assert (
+        'usage: mmvig train'
+        in call(sys.executable, '-m', 'mmvig', 'train', '--help', cwd=tmp_path).stdout
+    )

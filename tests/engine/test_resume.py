@@ -1,0 +1,255 @@
+"""A training stopped at any moment goes on as if it had not been."""
+
+import os
+import random
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from torch.utils.data import DataLoader
+
+import mmvig.cli.train
+from mmvig import checkpoint
+from mmvig.cli.run import UserError
+from mmvig.engine.resume import atomic_file, rng_state
+from mmvig.engine.resume.select import keep_seed, make_resumable, newest_checkpoint
+from mmvig.engine.resume.worker_seeding import seed_by_batch
+from tests.soak.trainings import differences, logs
+from tests.support.commands import ROOT, call
+from tests.support.interruptible_training import LOOPS, Samples, StopAt, Stopped, run
+
+
+@pytest.fixture(scope='module')
+def undisturbed(tmp_path_factory):
+    places = {}
+    for kind in LOOPS:
+        places[kind] = tmp_path_factory.mktemp('undisturbed') / kind
+        run(kind, places[kind])
+    return places
+
+
+@pytest.mark.parametrize('kind', LOOPS)
+def test_stopped_before_any_change_of_a_file(kind, undisturbed, tmp_path, monkeypatch):
+    """Every moment between two changes, one after another; and what is named is always whole."""
+    for n in range(1, 1000):
+        place = tmp_path / f'{n}'
+        with monkeypatch.context() as patch:
+            StopAt(patch, n)
+            try:
+                run(kind, place)
+                break
+            except Stopped:
+                pass
+        if (place / 'last_checkpoint').is_file():
+            checkpoint.read((place / 'last_checkpoint').read_text())
+        run(kind, place)
+        assert not differences(undisturbed[kind], place), f'stopped before change {n}'
+    assert n > 25, 'the training changes fewer files than it should'
+
+
+def test_what_is_compared_has_evaluations_and_random_numbers(undisturbed):
+    found = logs(undisturbed['iterations'])
+    assert [key for key in found if key.startswith('validation')] == [
+        f'validation {i}' for i in (4, 7)
+    ]
+    assert len([key for key in found if key.startswith('training')]) == 7
+    (last,) = undisturbed['iterations'].glob('iter_7.pth')
+    assert len(checkpoint.read(str(last))['random_state']) == 1
+
+
+def test_random_states_go_through_a_checkpoint(tmp_path):
+    def draw():
+        return random.random(), random.gauss(0, 1), np.random.randn(), torch.rand(3).tolist()
+
+    random.gauss(0, 1)  # leaves one for the next call
+    np.random.randn()
+    torch.save(dict(states=[rng_state.capture()]), tmp_path / 'a.pth')
+    expected = draw()
+    assert draw() != expected
+    rng_state.restore(checkpoint.read(str(tmp_path / 'a.pth'))['states'][0])
+    assert draw() == expected
+
+
+def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path):
+    path, size = tmp_path / 'file', 8_000_000
+    rng = random.Random(0)
+    unfinished = 0
+    for _ in range(20):
+        writer = os.fork()
+        if not writer:
+            for i in range(1000):
+                atomic_file.write(path, bytes([i % 256]) * size)
+            os._exit(0)
+        time.sleep(rng.uniform(0.02, 0.06))
+        os.kill(writer, signal.SIGKILL)
+        os.waitpid(writer, 0)
+        unfinished += len(list(tmp_path.glob('*.part')))
+        if path.is_file():
+            content = path.read_bytes()
+            assert len(content) == size
+            assert len(set(content)) == 1
+    assert unfinished > 0, 'no kill came while the file was written'
+    atomic_file.remove_unfinished(tmp_path)
+    assert [found.name for found in tmp_path.iterdir()] == ['file']
+
+
+def save(path, iteration: int) -> None:
+    meta = dict(time=f'20260101_00000{iteration}', iter=iteration, epoch=0)
+    torch.save(dict(meta=meta, state_dict=dict(a=torch.rand(30_000))), path)
+
+
+def cut(path) -> None:
+    path.write_bytes(path.read_bytes()[:60_000])
+
+
+def punch(path) -> None:
+    """Zeros where the weights are, as a machine that lost its power leaves them."""
+    content = bytearray(path.read_bytes())
+    content[60_000:64_096] = bytes(4096)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize('damage', [cut, punch, os.remove])
+def test_a_damaged_checkpoint_is_passed_over(damage, tmp_path):
+    for i in (3, 1, 2):  # not in the order of their names or times of change
+        save(tmp_path / f'iter_{i}.pth', i)
+    save(tmp_path / 'best_mIoU_iter_9.pth', 9)
+    (tmp_path / 'iter_4.pth.part').write_bytes(b'unfinished')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_3.pth'))
+    assert newest_checkpoint(str(tmp_path)) == (tmp_path / 'iter_3.pth', '')
+    damage(tmp_path / 'iter_3.pth')
+    found, line = newest_checkpoint(str(tmp_path))
+    assert found == tmp_path / 'iter_2.pth'
+    assert line.endswith(f'is not whole: resuming from {found}, the newest whole checkpoint')
+    (tmp_path / 'last_checkpoint').unlink()
+    found, line = newest_checkpoint(str(tmp_path))
+    assert found == tmp_path / 'iter_2.pth'
+    assert line.startswith('there is no last_checkpoint')
+
+
+def test_without_any_whole_checkpoint(tmp_path):
+    assert newest_checkpoint(str(tmp_path / 'absent')) == (None, '')
+    save(tmp_path / 'iter_1.pth', 1)
+    cut(tmp_path / 'iter_1.pth')
+    assert newest_checkpoint(str(tmp_path)) == (
+        None,
+        'no checkpoint is whole (iter_1.pth): starting anew',
+    )
+    (tmp_path / 'last_checkpoint').write_text('')
+    with pytest.raises(UserError, match='delete last_checkpoint'):
+        newest_checkpoint(str(tmp_path))
+
+
+def test_the_seed_is_that_of_the_start(undisturbed):
+    cfg = Config(dict())
+    keep_seed(cfg, checkpoint.read(str(undisturbed['epochs'] / 'epoch_3.pth')))
+    assert cfg.randomness.seed == 0
+    keep_seed(cfg, dict(meta=dict(seed=5)))
+    assert cfg.randomness.seed == 0, 'a seed of the config stays'
+
+
+class Runner:
+    """What `train` does with a runner, without its training."""
+
+    def __init__(self) -> None:
+        self.logger = self
+        self.lines = []
+        self.warning = self.lines.append
+
+    def train(self) -> None:
+        pass
+
+
+def test_resume_finds_the_checkpoint_by_itself(tmp_path, monkeypatch, mmvig_command):
+    seen, runner = [], Runner()
+
+    def run(cfg, action) -> None:
+        seen.append((cfg.resume, cfg.load_from))
+        action(runner)
+
+    monkeypatch.setattr(mmvig.cli.train, 'run', run)
+    begin = tmp_path / 'begin.pth'
+    save(begin, 0)
+    command = ['train', ROOT / 'configs/cls/vig_classifier_mini.py', '--work-dir', tmp_path / 'run',
+               '--resume', '--cfg-options', f'load_from={begin}']  # fmt: skip
+    mmvig_command(*command)
+    assert seen.pop() == (False, str(begin)), 'there is none yet: as without the option'
+    (tmp_path / 'run').mkdir()
+    for i in (1, 2):
+        save(tmp_path / f'run/epoch_{i}.pth', i)
+    (tmp_path / 'run/last_checkpoint').write_text(str(tmp_path / 'run/epoch_2.pth'))
+    mmvig_command(*command)
+    assert seen.pop() == (True, str(tmp_path / 'run/epoch_2.pth'))
+    assert not runner.lines
+    cut(tmp_path / 'run/epoch_2.pth')
+    mmvig_command(*command)
+    assert seen.pop() == (True, str(tmp_path / 'run/epoch_1.pth'))
+    assert 'epoch_2.pth, which last_checkpoint names, is not whole' in runner.lines[0]
+
+
+def test_every_config_with_mmengines_hook_gets_ours():
+    for hooks, expected in (
+        (None, 'mmvig.ResumableCheckpointHook'),
+        (dict(checkpoint=dict(type='CheckpointHook')), 'mmvig.ResumableCheckpointHook'),
+        (dict(checkpoint=dict(type='MyHook')), 'MyHook'),
+    ):
+        cfg = Config(dict() if hooks is None else dict(default_hooks=hooks))
+        make_resumable(cfg)
+        assert cfg.default_hooks.checkpoint.type == expected
+        assert bool(cfg.get('custom_hooks')) == (expected != 'MyHook')
+    off = Config(dict(default_hooks=dict(checkpoint=None)))
+    make_resumable(off)
+    assert off.default_hooks.checkpoint is None
+
+
+def loader(persistent: bool = False, **place) -> DataLoader:
+    from functools import partial
+
+    from mmengine.dataset import worker_init_fn
+
+    made = DataLoader(
+        Samples(), batch_sampler=[[0, 0]] * 6, num_workers=2, collate_fn=list,
+        persistent_workers=persistent,
+        worker_init_fn=partial(worker_init_fn, num_workers=2, rank=0, seed=0),
+    )  # fmt: skip
+    seed_by_batch(made, **place)
+    return made
+
+
+def drawn(batches) -> list[list[float]]:
+    return [batch[0]['inputs'].tolist() + batch[1]['inputs'].tolist()
+            for batch in batches]  # fmt: skip
+
+
+def test_what_a_batch_draws_follows_from_its_number():
+    kept = loader(persistent=True)
+    epochs = [drawn(kept) for _ in range(3)]
+    assert epochs[1] == drawn(loader(epoch=1)), 'as in processes that start with that epoch'
+    assert epochs[2] == drawn(loader(epoch=2))
+    numbers = [number for epoch in epochs for batch in epoch for number in batch]
+    assert len(set(numbers)) == len(numbers), 'no number is drawn twice'
+    endless = drawn(loader(endless=True))
+    assert drawn(loader(endless=True, number=3))[:3] == endless[3:]
+
+
+def soak(program: str, *args, place) -> str:
+    command = [sys.executable, '-m', f'tests.soak.{program}', *args]
+    return call(*command, cwd=place, PYTHONPATH=str(ROOT), TMPDIR=str(place)).stdout
+
+
+def test_kills(workspace, tmp_path):
+    """A real training; `make soak` has more of it."""
+    data = workspace / 'data/mini'
+    found = soak('kills', '--kills', 2, '--length', 7, '--data', data, place=tmp_path)
+    assert 'each ended as the undisturbed one to the last bit' in found
+
+
+def test_a_long_training_does_not_grow(workspace, tmp_path):
+    """In so few steps only 200 kB a step show, but every tensor and file that is held."""
+    data = workspace / 'data/mini'
+    options = ('--steps', 60, '--allowed', 200_000)
+    assert '60 steps' in soak('long_run', *options, '--data', data, place=tmp_path)

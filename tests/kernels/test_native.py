@@ -1,0 +1,101 @@
+"""The native backend: what differs from the others, and where it cannot run."""
+
+import ctypes
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from mmvig.kernels import bi_gla, native
+from mmvig.kernels.api import BACKENDS
+from mmvig.kernels.native import build
+from tests.support.op_cases import assert_as_exact_as_torch, inputs, run
+
+NATIVE = BACKENDS['native']
+
+
+@pytest.mark.parametrize(('K', 'V'), [(16, 32), (32, 64), (1, 1), (15, 17), (40, 16), (64, 48)])
+@pytest.mark.parametrize('directions', ['both', 'fwd', 'bwd'])
+def test_widths(K, V, directions, poisoned):
+    """The widths that the compiler knows, and others that fill no register."""
+    assert_as_exact_as_torch(NATIVE, inputs(75, K=K, V=V, dtype=torch.float32), directions)
+    args = inputs(75, K=K, V=V)
+    expected = run(BACKENDS['reference'], args, directions)
+    for found, true in zip(run(NATIVE, args, directions), expected, strict=True):
+        torch.testing.assert_close(found, true, atol=1e-12 * max(1, true.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize('threads', [1, 2, 5])
+def test_threads_do_not_change_a_bit(threads):
+    args = inputs(300, dtype=torch.float32, H=3)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        found = run(NATIVE, args)
+        torch.set_num_threads(1)
+        expected = run(NATIVE, args)
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(found, expected, atol=0, rtol=0)
+
+
+def test_it_is_what_cpus_get(monkeypatch):
+    called = []
+    monkeypatch.setitem(BACKENDS, 'native', lambda *args: called.append(args))
+    bi_gla(*inputs(5))
+    assert called
+
+
+@pytest.fixture
+def without_compiler(monkeypatch, tmp_path):
+    """A machine on which nothing was built and nothing can be."""
+    monkeypatch.setenv('CXX', 'no-such-compiler')
+    monkeypatch.setenv('MMVIG_CACHE', str(tmp_path))
+    build.load.cache_clear()
+    build.why_not.cache_clear()
+    yield
+    build.load.cache_clear()
+    build.why_not.cache_clear()
+
+
+def test_without_a_compiler_the_chunk_form_runs_and_says_so(without_compiler):
+    args = inputs(40)
+    with pytest.warns(UserWarning, match='slower chunk form: .*install g\\+\\+'):
+        found = bi_gla(*args)
+    torch.testing.assert_close(found, bi_gla(*args, backend='chunked'), atol=0, rtol=0)
+    with pytest.raises(RuntimeError, match=r'needs a C\+\+ compiler'):
+        bi_gla(*args, backend='native')
+
+
+def test_a_compiler_that_fails_is_quoted(without_compiler, monkeypatch, tmp_path):
+    broken = tmp_path / 'c++'
+    broken.write_text('#!/bin/sh\necho "cannot do that" >&2\nexit 1\n')
+    broken.chmod(0o755)
+    monkeypatch.setenv('CXX', str(broken))
+    with pytest.raises(RuntimeError, match='could not build .*native.cpp:\ncannot do that'):
+        bi_gla(*inputs(4), backend='native')
+    assert not list((tmp_path / 'native').iterdir()), 'nothing half-made stays'
+
+
+def test_processes_that_build_at_once_all_find_it(tmp_path):
+    code = 'from mmvig.kernels.native.build import load; load()'
+    env = os.environ | {'MMVIG_CACHE': str(tmp_path)}
+    processes = [subprocess.Popen([sys.executable, '-c', code], env=env) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert [path.suffix for path in (tmp_path / 'native').iterdir()] == ['.so']
+
+
+@pytest.mark.skipif(platform.machine() != 'x86_64', reason='names x86 processors')
+@pytest.mark.parametrize('processor', ['haswell', 'x86-64'])
+def test_older_processors(processor, tmp_path, monkeypatch):
+    """Narrower registers than this machine may have, AVX2 and SSE: the same numbers."""
+    flags = [flag for flag in build.FLAGS if not flag.startswith('-march')]
+    library = tmp_path / 'older.so'
+    command = ['c++', *flags, f'-march={processor}', build.SOURCE, '-o', library]
+    subprocess.run(command, check=True)
+    monkeypatch.setattr(native, 'load', lambda: ctypes.CDLL(str(library)))
+    for K, V in ((16, 32), (5, 7)):
+        assert_as_exact_as_torch(NATIVE, inputs(75, K=K, V=V, dtype=torch.float32))

@@ -1,0 +1,95 @@
+"""What the Triton backend would launch, without a GPU: for ahead-of-time builds and tests.
+
+A launch is recorded instead of run. Building one asks Triton for the kernel it would run on a chip,
+by Triton's own way from arguments to compiled kernels: launches that share one there share it here.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from unittest import mock
+
+import torch
+from triton.backends.compiler import GPUTarget
+from triton.compiler import CompiledKernel
+from triton.runtime import jit
+from triton.runtime.jit import JITFunction
+
+from mmvig.kernels import triton as triton_backend
+from mmvig.kernels.shapes import Shape
+
+
+class Launch(NamedTuple):
+    """One kernel with the keyword arguments it would be launched with."""
+
+    kernel: JITFunction
+    arguments: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        keys = {True: ' of keys', False: ' of queries', None: ''}
+        return self.kernel.__name__ + keys[self.arguments.get('OF_KEYS')]
+
+    def build(self, capability: int) -> CompiledKernel:
+        """The kernel for a GPU of this compute capability (80, 90, …), compiled on first use."""
+        with _chip(capability):
+            return self.kernel.warmup(grid=(1,), **self.arguments)
+
+
+@contextmanager
+def _chip(capability: int) -> Iterator[None]:
+    """Within this context Triton compiles for such a GPU, whatever is there."""
+    chip = SimpleNamespace(
+        # Triton keeps compiled kernels by the number of the device.
+        get_current_device=lambda: capability,
+        get_current_stream=lambda device: 0,
+        get_current_target=lambda: GPUTarget('cuda', capability, 32),
+    )
+    with mock.patch.object(jit, 'driver', SimpleNamespace(active=chip)):
+        yield
+
+
+class _Recorder:
+    def __init__(self, kernel: JITFunction, launches: list[Launch]) -> None:
+        self.kernel, self.launches = kernel, launches
+
+    def __getitem__(self, grid):
+        return lambda **arguments: self.launches.append(Launch(self.kernel, arguments))
+
+
+@contextmanager
+def recorded() -> Iterator[list[Launch]]:
+    """Within this context the backend takes CPU tensors and records instead of launching."""
+    names = [name for name in vars(triton_backend) if name.startswith('bi_gla_kernel_')]
+    kept = {name: getattr(triton_backend, name) for name in (*names, 'INTERPRETED')}
+    if not all(isinstance(kept[name], JITFunction) for name in names):
+        raise RuntimeError('launches are recorded of compiled kernels: unset TRITON_INTERPRET')
+    launches: list[Launch] = []
+    try:
+        triton_backend.INTERPRETED = True
+        for name in names:
+            setattr(triton_backend, name, _Recorder(kept[name], launches))
+        yield launches
+    finally:
+        for name, value in kept.items():
+            setattr(triton_backend, name, value)
+
+
+def launches_of(shape: Shape, dtype: torch.dtype, directions: str = 'both') -> list[Launch]:
+    """All launches of a forward and backward pass as the mixer calls it.
+
+    q, k and v are slices of one projection in `dtype`, the gates' logits of another.
+    """
+    B, T, H, K, V = shape
+    qkv = torch.empty(B, T, H * (2 * K + V), dtype=dtype)
+    q, k, v = qkv.split((H * K, H * K, H * V), dim=-1)
+    q, k, v = (x.unflatten(-1, (H, -1)) for x in (q, k, v))
+    g_fwd, g_bwd = (
+        x.unflatten(-1, (H, -1)) for x in torch.empty(B, T, 2 * H * K, dtype=dtype).chunk(2, dim=-1)
+    )
+    args = (q, k, v, None if directions == 'bwd' else g_fwd, None if directions == 'fwd' else g_bwd)
+    with recorded() as launches:
+        triton_backend.triton_forward(*args, 1.0, 16.0)
+        triton_backend.triton_backward(torch.empty(v.shape, dtype=dtype), *args, 1.0, 16.0)
+    return launches

@@ -1,0 +1,40 @@
+"""docs/errors.md, written from the table of wrong inputs: `python -m tools.make_error_page`."""
+
+from pathlib import Path
+
+from tests.support.error_cases import GROUPS
+
+PAGE = Path(__file__).resolve().parents[1] / 'docs/errors.md'
+TEXT = """# What wrong input says
+
+Each line below was tried (`tests/checks/test_errors.py`, which also keeps this page true): the command
+ends with status 2 and this line after `error: ` on stderr, files that were there stay as they
+were, and no code out of a checkpoint runs. An ellipsis stands for what depends on place or
+version. `det.py` and `seg.py` are small configs of Mask R-CNN and UperNet, `det.pth` and
+`seg.pth` their checkpoints. `MMVIG_TRACEBACK=1` before a command shows the whole traceback too.
+
+Images of one channel, with alpha, of 16 bits, in CMYK, or turned by EXIF are read as what they
+show, and images without instances, boxes that reach over a border, and annotations of less than a
+pixel are taken or left out with a note (`tests/checks/test_images.py`). On a full disk the last good
+checkpoint stays (`tests/cli/test_full_disk.py`).
+
+The checks of labels, sizes and annotation files belong to the commands of mmvig. Another
+`train.py`, such as mmdet's own, runs the same configs without them.
+"""
+
+
+def page() -> str:
+    parts = [TEXT]
+    for group, cases in GROUPS.items():
+        parts.append(f'\n## {group}\n\n| wrong | command | what is said |\n|---|---|---|\n')
+        parts += [f'| {case.wrong} | `{case.command}` | {_cell(case.sees)} |\n' for case in cases]
+    return ''.join(parts)
+
+
+def _cell(text: str) -> str:
+    """As code, with more backticks around than inside."""
+    return f'`` {text} ``' if '`' in text else f'`{text}`'
+
+
+if __name__ == '__main__':
+    PAGE.write_text(page())
