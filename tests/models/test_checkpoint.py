@@ -1,9 +1,7 @@
 """Official weights: names both ways, reading, and what does not fit."""
 
-import os
 import subprocess
 import sys
-from collections import OrderedDict
 from pathlib import Path
 from pickle import UnpicklingError
 from urllib.error import URLError
@@ -18,6 +16,7 @@ from mmvig.checkpoint import backbone_weights, from_official, load_pretrained, r
 from mmvig.cli.run import command
 from mmvig.models.backbones import MultiScaleViG, PlainViG, ViR
 from tests.support import golden
+from tests.support.hostile_checkpoints import call_mkdir, reach_mkdir_by_getattr
 
 MULTI_SCALE = ('vig_h_tiny', 'vig_h_small', 'vig_h_base')
 PLAIN = ('vig_tiny', 'vig_small', 'vig_base')
@@ -190,41 +189,7 @@ def test_damaged_files(tmp_path, official):
         backbone_weights({'epoch': 3})
 
 
-class Reduced:
-    """Is written as what it holds: a function, its arguments, and items to set on the result."""
-
-    def __init__(self, *reduced):
-        self.reduced = reduced
-
-    def __reduce__(self):
-        return self.reduced
-
-
-def calling(marker: str):
-    """Names the function to call."""
-    return Reduced(os.mkdir, (marker,))
-
-
-def calling_by_getattr(marker: str):
-    """Names no function that mmengine's list does not, and reaches any by their attributes.
-
-    It puts one of its choice into the unpickler, which then calls it with the bytes of a number.
-    """
-
-    def attribute(owner, name, **members):
-        return Reduced(getattr, (owner, name), None, None, iter(members.items()))
-
-    names = attribute(torch._utils._rebuild_tensor_v2, '__globals__')
-    with_names = attribute(Reduced(OrderedDict, (), names), 'torch')
-    mkdir = attribute(attribute(with_names, 'os'), 'mkdir')
-    unpickler = attribute(with_names, '_weights_only_unpickler')
-    return [
-        attribute(unpickler, '__dict__', decode_long=mkdir),
-        int.from_bytes(marker.encode(), 'little'),
-    ]
-
-
-@pytest.fixture(params=[calling, calling_by_getattr])
+@pytest.fixture(params=[call_mkdir, reach_mkdir_by_getattr])
 def hostile(request, tmp_path):
     """A file that would make a folder."""
     marker, path = tmp_path / 'ran', tmp_path / 'hostile.pth'
@@ -241,7 +206,7 @@ def test_a_file_that_would_run_code_is_refused(hostile):
 def test_within_a_command_mmengine_refuses_it_too(hostile):
     """A config can name checkpoints that mmvig never sees."""
     with pytest.raises(UnpicklingError):
-        command(lambda: CheckpointLoader.load_checkpoint(hostile))()
+        command(lambda argv: CheckpointLoader.load_checkpoint(hostile))()
 
 
 @pytest.mark.parametrize('core', ['numpy.core', 'numpy._core'])

@@ -1,4 +1,6 @@
-"""Products by oneDNN, against the same products in float64."""
+"""The linear layer against torch's, and its products against the same products in float64."""
+
+import copy
 
 import pytest
 import torch
@@ -6,45 +8,54 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmvig.ops import linear as products
-from mmvig.ops.linear import linear, product, weight_gradient
+from mmvig.ops import linear as linear_module
+from mmvig.ops.linear import Linear, matmul, weight_gradient
 
 
 @pytest.fixture
-def by_onednn(monkeypatch):
-    """Counts the products that oneDNN makes."""
+def onednn_calls(monkeypatch):
+    """A list with an entry for each product by oneDNN."""
     calls = []
-    original = products._by_onednn
-    monkeypatch.setattr(products, '_by_onednn', lambda *args: calls.append(1) or original(*args))
+    original = linear_module._matmul_onednn
+    monkeypatch.setattr(
+        linear_module, '_matmul_onednn', lambda *args: calls.append(1) or original(*args)
+    )
     return calls
 
 
-def error(found: torch.Tensor, exact: torch.Tensor) -> float:
-    return float((found - exact).abs().max() / exact.abs().max())
+def error(computed: torch.Tensor, exact: torch.Tensor) -> float:
+    return float((computed - exact).abs().max() / exact.abs().max())
 
 
 SIZES = [(128, 64, 64), (1000, 96, 208), (300, 256, 96), (2048, 16, 4096), (129, 1024, 65)]
 
 
 @pytest.mark.parametrize('size', SIZES)
-def test_products_are_as_exact_as_torchs(size, by_onednn):
+def test_products_are_as_exact_as_torchs(size, onednn_calls):
     T, C, N = size
     x, weight, bias, dy = (torch.randn(*shape) for shape in ((T, C), (N, C), (N,), (T, N)))
     exact = x.double(), weight.double(), bias.double(), dy.double()
-    for found, torchs, truth in (
-        (product(x, weight, bias), F.linear(x, weight, bias), F.linear(*exact[:3])),
-        (product(dy, weight.t()), dy @ weight, exact[3] @ exact[1]),
+    for computed, torchs, truth in (
+        (matmul(x, weight, bias), F.linear(x, weight, bias), F.linear(*exact[:3])),
+        (matmul(dy, weight.t()), dy @ weight, exact[3] @ exact[1]),
         (weight_gradient(dy, x), dy.t() @ x, exact[3].t() @ exact[0]),
     ):
-        assert found.shape == truth.shape
+        assert computed.shape == truth.shape
         # Measured: 2e-7 to 7e-7, and at most 2.2 times torch's product, which sums in blocks.
-        assert error(found, truth) < max(3 * error(torchs, truth), 3e-7)
-    assert len(by_onednn) == 3
+        assert error(computed, truth) < max(3 * error(torchs, truth), 3e-7)
+    assert len(onednn_calls) == 3
 
 
-@pytest.mark.parametrize('with_bias', [True, False])
-def test_strided_inputs(with_bias, by_onednn):
-    layer = nn.Linear(96, 128, bias=with_bias)
+def pair(*args, dtype=torch.float32, **kwargs) -> tuple[Linear, nn.Linear]:
+    """Our layer, and torch's with the same weights."""
+    ours, torchs = Linear(*args, **kwargs).to(dtype), nn.Linear(*args, **kwargs).to(dtype)
+    torchs.load_state_dict(ours.state_dict())
+    return ours, torchs
+
+
+@pytest.mark.parametrize('bias', [True, False])
+def test_strided_inputs(bias, onednn_calls):
+    ours, torchs = pair(96, 128, bias=bias)
     channels_first = torch.randn(2, 96, 20, 30)
     for x in (
         channels_first.permute(0, 2, 3, 1),
@@ -52,60 +63,89 @@ def test_strided_inputs(with_bias, by_onednn):
         torch.randn(1, 1, 1, 96).expand(2, 20, 30, 96),
         torch.randn(2, 20, 60, 200)[:, :, ::2, 3:99],
     ):
-        torch.testing.assert_close(linear(layer, x), layer(x), atol=1e-5, rtol=0)
-    assert len(by_onednn) == 4
+        torch.testing.assert_close(ours(x), torchs(x), atol=1e-5, rtol=0)
+    assert len(onednn_calls) == 4
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
 @pytest.mark.parametrize('frozen', ['', 'x', 'weight', 'bias', 'x bias', 'weight bias'])
-def test_gradients(frozen, dtype, by_onednn):
-    layer = nn.Linear(96, 64).to(dtype)
-    x = torch.randn(2, 8, 16, 96, dtype=dtype)
-    wanted = {'x': x, 'weight': layer.weight, 'bias': layer.bias}
-    for name, tensor in wanted.items():
-        tensor.requires_grad_(name not in frozen.split())
+def test_gradients(frozen, dtype, onednn_calls):
+    x = torch.randn(2, 8, 16, 96, dtype=dtype).requires_grad_('x' not in frozen.split())
     dy = torch.randn(2, 8, 16, 64, dtype=dtype)
-    leaves = [tensor for tensor in wanted.values() if tensor.requires_grad]
-    found = torch.autograd.grad(linear(layer, x), leaves, dy)
-    for grad, expected in zip(found, torch.autograd.grad(layer(x), leaves, dy), strict=True):
+    grads = []
+    for layer in pair(96, 64, dtype=dtype):
+        for name, parameter in layer.named_parameters():
+            parameter.requires_grad_(name not in frozen.split())
+        leaves = [tensor for tensor in (x, *layer.parameters()) if tensor.requires_grad]
+        grads.append(torch.autograd.grad(layer(x), leaves, dy))
+    for grad, expected in zip(*grads, strict=True):
         torch.testing.assert_close(grad, expected, atol=1e-4, rtol=1e-5)
-    assert bool(by_onednn) == (dtype == torch.float32)
+    assert bool(onednn_calls) == (dtype == torch.float32)
 
 
 def test_outputs_can_be_changed_in_place():
-    """Blocks add their residual to what a layer returns."""
-    layer, x = nn.Linear(96, 96), torch.randn(200, 96, requires_grad=True)
-    y = linear(layer, x)
+    """An in-place add to a view would cost three copies in autograd (its node CopySlices)."""
+    layer, x = Linear(96, 96), torch.randn(200, 96, requires_grad=True)
+    y = layer(x)
     assert not y._is_view()
     y.add_(x).sum().backward()
     torch.testing.assert_close(x.grad, (layer.weight.sum(0) + 1).expand_as(x))
 
 
-def test_where_the_layer_itself_is_called(by_onednn):
-    """Few tokens, other processors' memory, autocast, and no oneDNN."""
-    layer, x = nn.Linear(96, 96), torch.randn(200, 96)
-    linear(layer, x[:100])
+def test_where_torch_computes(onednn_calls):
+    """Few tokens, autocast, tracing, memory of another processor, and no oneDNN."""
+    layer, x = Linear(96, 96), torch.randn(200, 96)
+    layer(x[:100])
     with torch.autocast('cpu', torch.bfloat16):
-        assert linear(layer, x).dtype == torch.bfloat16
-    assert linear(layer.to('meta'), x.to('meta')).is_meta
-    layer = nn.Linear(96, 96)
+        assert layer(x).dtype == torch.bfloat16
+    assert 'aten::linear' in str(torch.jit.trace(layer, x, check_trace=False).inlined_graph)
+    assert 'aten.linear' in str(torch.export.export(layer, (x,)).graph)
     with torch.backends.mkldnn.flags(enabled=False):
-        linear(layer, x)
-    assert not by_onednn
+        layer(x)
+    assert layer.to('meta')(x.to('meta')).is_meta
+    assert not onednn_calls
 
 
 @pytest.mark.parametrize('kind', ['forward', 'forward_pre', 'full_backward', 'full_backward_pre'])
-def test_hooks_are_called(kind, by_onednn):
-    layer, x = nn.Linear(96, 96), torch.randn(200, 96, requires_grad=True)
+@pytest.mark.parametrize('place', ['layer', 'all layers'])
+def test_hooks_are_called(kind, place, onednn_calls):
+    layer, x = Linear(96, 96), torch.randn(200, 96, requires_grad=True)
     seen = []
-    getattr(layer, f'register_{kind}_hook')(lambda *args: seen.append(1))
-    linear(layer, x).sum().backward()
+    if place == 'layer':
+        register = getattr(layer, f'register_{kind}_hook')
+    else:
+        register = getattr(nn.modules.module, f'register_module_{kind}_hook')
+    handle = register(lambda *args: seen.append(1))
+    layer(x).sum().backward()
+    handle.remove()
     assert seen
-    assert not by_onednn
+    assert onednn_calls, 'hooks do not make a layer slower'
 
 
 def test_counters_count_them():
-    layer, x = nn.Linear(96, 64), torch.randn(200, 96, requires_grad=True)
+    layer, x = Linear(96, 64), torch.randn(200, 96, requires_grad=True)
     with FlopCounterMode(display=False) as counter:
-        linear(layer, x).sum().backward()
+        layer(x).sum().backward()
     assert counter.get_total_flops() == 3 * 2 * 200 * 96 * 64
+
+
+def test_it_counts_as_torchs_layer():
+    """Tools look layers up by isinstance, or by their exact type in tables and lists."""
+    layer = Linear(4, 4)
+    assert isinstance(layer, nn.Linear)
+    assert {nn.Linear: 'found'}.get(type(layer)) == 'found'
+    assert type(layer) in [nn.Linear]
+    assert Linear in {nn.Linear}
+    assert type(layer) is Linear
+    for other in (nn.Identity, nn.LazyLinear, type('Other', (Linear,), {})):
+        assert other not in {nn.Linear, Linear}
+
+
+def test_copies_and_files_keep_the_class(tmp_path):
+    layer = Linear(4, 4)
+    torch.save(layer, tmp_path / 'layer.pth')
+    read = torch.load(tmp_path / 'layer.pth', weights_only=False)
+    for other in (copy.deepcopy(layer), read):
+        assert type(other) is Linear
+        assert torch.equal(other.weight, layer.weight)
+    assert list(layer.state_dict()) == ['weight', 'bias']

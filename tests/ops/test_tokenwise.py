@@ -1,26 +1,35 @@
-"""Token-wise layers taken in tokenwise, against the same layers as a whole."""
+"""Token-wise functions in chunks, against the same functions in one call."""
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from mmvig.models.backbones import LinGlo, MultiScaleViG, PlainViG, ViR
-from mmvig.models.layers.block import MLP, Block, GatedMLP
-from mmvig.ops import tokenwise
+from mmvig.models.layers.block import Block
+from mmvig.models.layers.mlp import MLP, GatedMLP
+from mmvig.ops import tokenwise as tokenwise_module
+from mmvig.ops.tokenwise import tokenwise
 from tests.support import golden
 
 
 @pytest.fixture
-def in_slabs(monkeypatch):
-    """Slabs of 7 tokens, and a count of the chains that took them."""
-    monkeypatch.setattr(tokenwise, 'SLAB', 7)
-    calls = []
-    for name in ('_Chain', '_Project'):
-        apply = getattr(tokenwise, name).apply
-        monkeypatch.setattr(
-            getattr(tokenwise, name), 'apply', lambda *args, f=apply: calls.append(1) or f(*args)
-        )
+def chunked_calls(monkeypatch):
+    """Chunks of 7 tokens, and a list with an entry for each call that was cut into some."""
+    monkeypatch.setattr(tokenwise_module, 'CHUNK_TOKENS', 7)
+    calls, apply = [], tokenwise_module._Tokenwise.apply
+    monkeypatch.setattr(
+        tokenwise_module._Tokenwise, 'apply', lambda *args: calls.append(1) or apply(*args)
+    )
     return calls
+
+
+def in_one_call(monkeypatch) -> None:
+    monkeypatch.setattr(tokenwise_module, 'CHUNK_TOKENS', 10**9)
+
+
+def feed_forward(mlp: nn.Module, norm: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return tokenwise(lambda x: mlp(norm(x)), x, modules=(norm, mlp))
 
 
 def gradients(model, image) -> list[torch.Tensor]:
@@ -28,107 +37,132 @@ def gradients(model, image) -> list[torch.Tensor]:
     maps = model(image)
     maps = maps if isinstance(maps, tuple) else (maps,)
     loss = sum((x * torch.linspace(-1, 1, x.numel()).view_as(x)).sum() for x in maps)
-    wanted = [image, *(p for p in model.parameters() if p.requires_grad)]
-    return [*maps, *torch.autograd.grad(loss, wanted, allow_unused=True)]
+    leaves = [image, *(p for p in model.parameters() if p.requires_grad)]
+    return [*maps, *torch.autograd.grad(loss, leaves, allow_unused=True)]
 
 
 @pytest.mark.parametrize('cls', [MultiScaleViG, PlainViG, ViR, LinGlo])
-def test_backbones_compute_the_same(cls, in_slabs, monkeypatch):
+def test_backbones_compute_the_same(cls, chunked_calls, monkeypatch):
     model = cls('nano' if 'nano' in cls.ARCHS else 'tiny').double()
     image = torch.randn(2, 3, 70, 38, dtype=torch.float64)
-    found = gradients(model, image)
-    assert in_slabs
-    monkeypatch.setattr(tokenwise, 'SLAB', 10**9)
-    for x, y in zip(found, gradients(model, image), strict=True):
+    in_chunks = gradients(model, image)
+    assert chunked_calls
+    in_one_call(monkeypatch)
+    for x, y in zip(in_chunks, gradients(model, image), strict=True):
         if x is not None:
             assert golden.relative(x, y) < 1e-13
 
 
 @pytest.mark.parametrize('frozen', ['', 'fc1', 'fc2', 'norm', 'fc1 fc2 norm'])
 @pytest.mark.parametrize('make', [MLP, GatedMLP])
-def test_frozen_layers_get_no_gradient(make, frozen, in_slabs):
+def test_frozen_layers_get_no_gradient(make, frozen, chunked_calls):
     mlp, norm = make(4, 6).double(), nn.LayerNorm(4).double()
     modules = {'norm': norm, 'fc1': mlp.fc1, 'fc2': mlp.fc2}
     for name in frozen.split():
         modules[name].requires_grad_(False)
     x = torch.randn(2, 3, 5, 4, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x, *_: mlp(x, norm), (x, *mlp.parameters()))
-    mlp(x, norm).sum().backward()
+    assert torch.autograd.gradcheck(
+        lambda x, *_: feed_forward(mlp, norm, x), (x, *mlp.parameters())
+    )
+    feed_forward(mlp, norm, x).sum().backward()
     for name, module in modules.items():
         assert all((p.grad is None) == (name in frozen.split()) for p in module.parameters())
-    assert in_slabs
+    assert chunked_calls
 
 
-@pytest.mark.parametrize('slab', [7, 10**9])
-@pytest.mark.parametrize('cls', [MultiScaleViG, PlainViG, ViR, LinGlo])
-def test_residuals_are_not_added_to_views(cls, slab, monkeypatch):
-    """To a view autograd adds by copies of the whole tensor (its node CopySlices)."""
-    monkeypatch.setattr(tokenwise, 'SLAB', slab)
-    model = cls('nano' if 'nano' in cls.ARCHS else 'tiny')
-    ends = model(torch.randn(1, 3, 70, 38))
-    ends = ends if isinstance(ends, tuple) else (ends,)
-    nodes, seen = [x.grad_fn for x in ends], set()
-    while nodes:
-        node = nodes.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            nodes += [before for before, _ in node.next_functions]
-    names = {node.name() for node in seen}
-    assert any('AddBackward' in name for name in names)
-    assert not any('CopySlices' in name for name in names)
-
-
-def test_only_the_weights_of_the_last_layer_are_wanted(in_slabs, monkeypatch):
+def test_only_the_weights_of_the_last_layer_need_a_gradient(chunked_calls, monkeypatch):
     mlp, norm = GatedMLP(4, 6).double(), nn.LayerNorm(4).double()
     for module in (mlp.fc1, norm):
         module.requires_grad_(False)
     x = torch.randn(30, 4, dtype=torch.float64)
-    (found,) = torch.autograd.grad(mlp(x, norm).square().sum(), mlp.fc2.weight)
-    monkeypatch.setattr(tokenwise, 'SLAB', 10**9)
-    (expected,) = torch.autograd.grad(mlp(x, norm).square().sum(), mlp.fc2.weight)
-    torch.testing.assert_close(found, expected)
-    assert len(in_slabs) == 1
+    (in_chunks,) = torch.autograd.grad(feed_forward(mlp, norm, x).square().sum(), mlp.fc2.weight)
+    in_one_call(monkeypatch)
+    (expected,) = torch.autograd.grad(feed_forward(mlp, norm, x).square().sum(), mlp.fc2.weight)
+    torch.testing.assert_close(in_chunks, expected)
+    assert len(chunked_calls) == 1
 
 
-def test_hooks_and_tracers_see_whole_layers(in_slabs):
-    """What looks at a layer, or takes its place, gets every token at once."""
+def test_several_inputs_and_a_shared_layer(chunked_calls, monkeypatch):
+    """A parameter that is read twice gets the sum of both gradients, once."""
+    layer = nn.Linear(4, 6).double()
+    x, y = (torch.randn(2, 9, 4, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    leaves = [x, y, *layer.parameters()]
+
+    def grads():
+        out = tokenwise(lambda x, y: layer(x) * layer(y).exp(), x, y, modules=(layer, layer))
+        return torch.autograd.grad(out.square().sum(), leaves)
+
+    in_chunks = grads()
+    in_one_call(monkeypatch)
+    for grad, expected in zip(in_chunks, grads(), strict=True):
+        torch.testing.assert_close(grad, expected, atol=1e-12, rtol=1e-12)
+    assert len(chunked_calls) == 1
+
+
+def test_an_unused_parameter_gets_no_gradient(chunked_calls):
+    used, unused, x = nn.Linear(4, 4), nn.Linear(4, 4), torch.randn(30, 4)
+    tokenwise(used, x, modules=(used, unused)).sum().backward()
+    assert used.weight.grad is not None
+    assert unused.weight.grad is None or not unused.weight.grad.any()
+    assert chunked_calls
+
+
+def test_hooks_and_tracers_see_all_tokens_at_once(chunked_calls):
     mlp, norm, x = GatedMLP(4, 6), nn.LayerNorm(4), torch.randn(2, 30, 4)
-    seen = []
-    handle = mlp.fc1.register_forward_hook(lambda module, given, out: seen.append(out.shape))
-    mlp(x, norm)
-    handle.remove()
-    assert seen == [(2, 30, 12)]
+    shapes = []
+    for register in (
+        mlp.fc1.register_forward_hook,
+        norm.register_forward_hook,
+        nn.modules.module.register_module_forward_hook,
+    ):
+        handle = register(lambda module, args, out: shapes.append(out.shape))
+        feed_forward(mlp, norm, x)
+        handle.remove()
+    assert shapes == [(2, 30, 12), (2, 30, 4), (2, 30, 4), (2, 30, 12), (2, 30, 4), (2, 30, 4)]
     with torch.autocast('cpu', torch.bfloat16):
-        assert mlp(x, norm).dtype == torch.bfloat16
+        assert feed_forward(mlp, norm, x).dtype == torch.bfloat16
     block = Block(4, nn.Linear(4, 4), mlp)
     graph = torch.jit.trace(block, x, check_trace=False).inlined_graph
     assert 'aten::linear' in str(graph)
-    assert not in_slabs
+    assert not chunked_calls
 
 
-class Doubled(nn.Linear):
+class CentreOverTokens(nn.Module):
+    """Reads all tokens: wrong in chunks."""
+
     def forward(self, x):
-        return 2 * super().forward(x)
+        return x - x.mean(dim=(0, 1), keepdim=True)
 
 
-def test_projections_call_what_is_no_plain_layer(in_slabs):
-    """A hook sees its layer called, and an adapter in its place takes part."""
-    plain, other, x = nn.Linear(4, 6, bias=False), Doubled(4, 2, bias=False), torch.randn(2, 30, 4)
-    parts = tokenwise.project(x, plain, other, widths=(3, 3, 2))
-    torch.testing.assert_close(parts[2], 2 * x @ other.weight.t())
-    seen = []
-    plain.register_forward_pre_hook(lambda module, given: seen.append(given[0].shape))
-    tokenwise.project(x, plain, widths=(6,))
-    assert seen == [x.shape]
-    assert not in_slabs
+def test_a_module_that_mixes_tokens_is_not_cut(chunked_calls):
+    mlp, x = GatedMLP(4, 6), torch.randn(2, 30, 4)
+    norm = CentreOverTokens()
+    torch.testing.assert_close(feed_forward(mlp, norm, x), mlp(norm(x)))
+    assert not chunked_calls
 
 
-def test_memory_of_the_hidden_layer_is_not_needed(monkeypatch):
-    """A chain allocates its output and tokenwise, where the whole hidden layer is 12 times as wide."""
-    monkeypatch.setattr(tokenwise, 'SLAB', 64)
+def test_a_subclass_must_say_so_itself(chunked_calls):
+    """It inherits the code of a token-wise class, and may add what is not."""
+
+    class Mixing(GatedMLP):
+        def forward(self, x):
+            return super().forward(x) - x.mean(dim=(0, 1))
+
+    feed_forward(Mixing(4, 6), nn.LayerNorm(4), torch.randn(2, 30, 4))
+    assert not chunked_calls
+
+
+def test_the_hidden_layer_is_never_whole(monkeypatch):
+    """No allocation is larger than the output, where the hidden layer is 12 times as wide."""
+    monkeypatch.setattr(tokenwise_module, 'CHUNK_TOKENS', 64)
     mlp, norm = GatedMLP(8, 48), nn.LayerNorm(8)
     x = torch.randn(64 * 40, 8)
-    with torch.no_grad(), torch.profiler.profile(profile_memory=True) as profiler:
-        mlp(x, norm)
-    largest = max(e.self_cpu_memory_usage / max(e.count, 1) for e in profiler.key_averages())
-    assert largest <= x.nbytes
+
+    def largest_allocation(function) -> int:
+        with torch.no_grad(), torch.profiler.profile(profile_memory=True) as profiler:
+            function()
+        events = profiler.profiler.kineto_results.events()
+        return max(event.nbytes() for event in events if event.name() == '[memory]')
+
+    assert largest_allocation(lambda: feed_forward(mlp, norm, x)) <= x.nbytes
+    assert largest_allocation(lambda: mlp(norm(x))) >= F.linear(x, mlp.fc1.weight).nbytes

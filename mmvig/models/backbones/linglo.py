@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from mmvig.models.layers.block import Block, GatedMLP
+from mmvig.models.layers.block import Block
 from mmvig.models.layers.key_only_attention import DepthwiseSeparableConv2d, KeyOnlyAttention2d
+from mmvig.models.layers.mlp import GatedMLP
 from mmvig.registry import MODELS
 
 from .multi_scale import MultiScaleBackbone

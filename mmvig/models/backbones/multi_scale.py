@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor, nn
 
-from mmvig.models.layers.block import ConvNorm, to_map
+from mmvig.models.layers.conv import ConvNorm, to_nchw
 
 from .base import Backbone, drop_path_rates
 
@@ -85,7 +85,7 @@ class MultiScaleBackbone(Backbone):
             for block in stage.blocks:
                 x_BYXC = self.run(block, x_BYXC)
             if i in self.out_indices:
-                maps.append(to_map(getattr(self, f'norm{i}')(x_BYXC)))
+                maps.append(to_nchw(getattr(self, f'norm{i}')(x_BYXC)))
             if i == max(self.out_indices):
                 break
             x_BYXC = stage.downsample(x_BYXC)

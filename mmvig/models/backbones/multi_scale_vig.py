@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from mmvig.models.layers.block import Block, GatedMLP
+from mmvig.models.layers.block import Block
 from mmvig.models.layers.gated_linear_attention import GatedLinearAttention2d
+from mmvig.models.layers.mlp import GatedMLP
 from mmvig.registry import MODELS
 
 from .multi_scale import MultiScaleBackbone

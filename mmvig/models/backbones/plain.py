@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmvig.models.layers.block import to_map
+from mmvig.models.layers.conv import to_nchw
 
 from .base import Backbone, drop_path_rates
 
@@ -97,7 +97,7 @@ class PlainBackbone(Backbone):
 
     def to_output(self, x: Tensor, rows: int, columns: int) -> Tensor:
         """A normed output of a block in the form that `forward` returns."""
-        return to_map(x)
+        return to_nchw(x)
 
     def forward(self, image_BCYX: Tensor) -> tuple[Tensor, ...]:
         """Maps [B, C, ⌈Y/16⌉, ⌈X/16⌉] after the blocks in `out_indices`."""

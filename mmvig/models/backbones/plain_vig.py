@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from mmvig.models.layers.block import Block, ConvNorm, GatedMLP
-from mmvig.models.layers.gated_linear_attention import GatedLinearAttention2d, RMSNorm
+from mmvig.models.layers.block import Block
+from mmvig.models.layers.conv import ConvNorm
+from mmvig.models.layers.gated_linear_attention import GatedLinearAttention2d
+from mmvig.models.layers.mlp import GatedMLP
+from mmvig.models.layers.norm import RMSNorm
 from mmvig.registry import MODELS
 
 from .plain import PlainBackbone
@@ -96,4 +99,4 @@ class PlainViG(PlainBackbone):
     def init_random(self) -> None:
         super().init_random()
         for block in self.blocks:
-            block.mixer.init_linears()
+            block.mixer.init_projections()

@@ -6,7 +6,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from mmvig.models.layers.block import MLP, Block, ConvNorm, to_map
+from mmvig.models.layers.block import Block
+from mmvig.models.layers.conv import ConvNorm, to_nchw
+from mmvig.models.layers.mlp import MLP
 from mmvig.models.layers.retention import Retention
 from mmvig.registry import MODELS
 
@@ -135,7 +137,7 @@ class ViR(PlainBackbone):
     def to_output(self, x_BTC: Tensor, rows: int, columns: int) -> Tensor:
         if self.out_type == 'cls_token':
             return x_BTC[:, -1]
-        return to_map(x_BTC[:, : rows * columns].unflatten(1, (rows, columns)))
+        return to_nchw(x_BTC[:, : rows * columns].unflatten(1, (rows, columns)))
 
     def step(self, states: list[Tensor] | None, token_BC: Tensor) -> tuple[list[Tensor], Tensor]:
         """One token through all blocks, in memory that does not grow with their number.

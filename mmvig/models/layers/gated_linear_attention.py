@@ -5,27 +5,13 @@ T tokens = Y·X in raster order, H heads, K key width, V value width per head, R
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmvig.kernels import bi_gla
-from mmvig.ops.fused import inject
-from mmvig.ops.linear import linear
-from mmvig.ops.tokenwise import chain, project
+from mmvig.ops.linear import Linear
+from mmvig.ops.tokenwise import tokenwise
 
-
-class RMSNorm(nn.Module):
-    """Root-mean-square normalisation over the last axis, in float32 under any autocast."""
-
-    def __init__(self, width: int, eps: float = 1e-6) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        exact = x if x.dtype == torch.float64 else x.float()
-        y = F.rms_norm(exact, self.weight.shape, self.weight.to(exact.dtype), self.eps)
-        return y.to(x.dtype)
+from .norm import RMSNorm
 
 
 class GatedLinearAttention2d(nn.Module):
@@ -69,17 +55,17 @@ class GatedLinearAttention2d(nn.Module):
         self.key_channels = channels // 2
         self.backend = backend
         self.local_conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False)
-        self.qkv = nn.Linear(channels, 2 * self.key_channels + channels, bias=False)
-        self.gate_down = nn.Linear(channels, gate_rank, bias=False)
-        self.gate_up = nn.Linear(gate_rank, 2 * self.key_channels)
-        self.inject_gate = nn.Linear(channels, channels)
+        self.qkv = Linear(channels, 2 * self.key_channels + channels, bias=False)
+        self.gate_down = Linear(channels, gate_rank, bias=False)
+        self.gate_up = Linear(gate_rank, 2 * self.key_channels)
+        self.inject_gate = Linear(channels, channels)
         self.global_norm = RMSNorm(channels // heads)
         self.local_norm = RMSNorm(channels // heads)
-        self.proj = nn.Linear(channels, channels, bias=False)
+        self.proj = Linear(channels, channels, bias=False)
         self.activation = nn.SiLU() if activation else nn.Identity()
         self._init_xavier(self.local_conv)
 
-    def init_linears(self) -> None:
+    def init_projections(self) -> None:
         """What the official plain backbone initialises its mixers with, and the others do not."""
         self._init_xavier(self.qkv, self.gate_down, self.gate_up, self.inject_gate, self.proj)
 
@@ -91,37 +77,27 @@ class GatedLinearAttention2d(nn.Module):
     def forward(self, x_BYXC: Tensor) -> Tensor:
         local_BCYX = self.activation(self.local_conv(x_BYXC.permute(0, 3, 1, 2)))
         local_BYXC = local_BCYX.permute(0, 2, 3, 1)
-        return chain(
-            self._injected,
-            [self.inject_gate, self.global_norm, self.local_norm],
-            self.proj,
-            self.attend(local_BYXC.flatten(1, 2)).view(x_BYXC.shape),
-            local_BYXC,
-        )
+        global_BYXC = self.global_attention(local_BYXC.flatten(1, 2)).view(x_BYXC.shape)
+        modules = (self.inject_gate, self.global_norm, self.local_norm, self.activation, self.proj)
+        return tokenwise(self._inject, global_BYXC, local_BYXC, modules=modules)
 
-    def _injected(self, far: Tensor, near: Tensor) -> Tensor:
-        """Of tokens in any arrangement, [..., C]."""
-        maps = far, near, linear(self.inject_gate, near)
-        norms = self.global_norm.weight, self.local_norm.weight
-        mixed = inject(*map(self._split_heads, maps), *norms, self.global_norm.eps)
-        return self.activation(mixed.flatten(-2))
-
-    def attend(self, local_BTC: Tensor) -> Tensor:
-        """The global path: bidirectional gated linear attention over all tokens, [B, T, H, V]."""
-        K = self.key_channels
-        widths = (K, K, local_BTC.shape[-1], self.gate_down.out_features)
-        q, k, v, low_BTR = project(local_BTC, self.qkv, self.gate_down, widths=widths)
-        gates = project(low_BTR, self.gate_up, widths=(K, K))
-        q, k, v, forward, backward = map(self._split_heads, (q, k, v, *gates))
+    def global_attention(self, local_BTC: Tensor) -> Tensor:
+        """Bidirectional gated linear attention over all tokens, [B, T, H, V]."""
+        K, C = self.key_channels, local_BTC.shape[-1]
+        q, k, v = self.qkv(local_BTC).split((K, K, C), dim=-1)
+        g_fwd, g_bwd = self.gate_up(self.gate_down(local_BTC)).split((K, K), dim=-1)
         return bi_gla(
-            q,
-            k,
-            v,
-            forward,
-            backward,
+            *map(self._split_heads, (q, k, v, g_fwd, g_bwd)),
             gate_normalizer=self.GATE_NORMALIZER,
             backend=self.backend,
         )
+
+    def _inject(self, global_TC: Tensor, local_TC: Tensor) -> Tensor:
+        gate = self.inject_gate(local_TC).sigmoid()
+        global_TC = self.global_norm(self._split_heads(global_TC)).flatten(-2)
+        local_TC = self.local_norm(self._split_heads(local_TC)).flatten(-2)
+        # gate ⊙ global + (1 - gate) ⊙ local
+        return self.proj(self.activation(torch.lerp(local_TC, global_TC, gate)))
 
     def _split_heads(self, x_BTC: Tensor) -> Tensor:
         return x_BTC.unflatten(-1, (self.heads, -1))

@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmvig.ops.linear import linear
+from mmvig.ops.linear import Linear
 
 EPS = 1e-6  # an average whose gates are all shut is 0
 
@@ -78,20 +78,20 @@ class KeyOnlyAttention2d(nn.Module):
             raise ValueError(f'expected an odd window, got {window}')
         self.heads = heads
         self.window = window
-        self.key = nn.Linear(channels, channels, bias=False)
-        self.value = nn.Linear(channels, channels, bias=False)
-        self.saliency = nn.Linear(channels, heads)
-        self.proj = nn.Linear(channels, channels, bias=False)
+        self.key = Linear(channels, channels, bias=False)
+        self.value = Linear(channels, channels, bias=False)
+        self.saliency = Linear(channels, heads)
+        self.proj = Linear(channels, channels, bias=False)
 
     def forward(self, x_BYXC: Tensor) -> Tensor:
-        key, value = linear(self.key, x_BYXC), linear(self.value, x_BYXC)
+        key, value = self.key(x_BYXC), self.value(x_BYXC)
         gate = self.saliency(key).sigmoid()
         with torch.autocast(x_BYXC.device.type, enabled=False):
             exact = torch.promote_types(value.dtype, torch.float32)
             gate, value = gate.to(exact), value.to(exact).unflatten(-1, (self.heads, -1))
-            near = local_context(gate, value, self.window).flatten(3)
-            far = global_context(gate, value).flatten(3)
-        return linear(self.proj, near + key.sigmoid() * far)
+            local = local_context(gate, value, self.window).flatten(3)
+            context = global_context(gate, value).flatten(3)
+        return self.proj(local + key.sigmoid() * context)
 
 
 class DepthwiseSeparableConv2d(nn.Module):
@@ -100,8 +100,8 @@ class DepthwiseSeparableConv2d(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
-        self.proj = nn.Linear(channels, channels)
+        self.proj = Linear(channels, channels)
 
     def forward(self, x_BYXC: Tensor) -> Tensor:
         x_BYXC = self.conv(x_BYXC.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return linear(self.proj, F.silu(x_BYXC))
+        return self.proj(F.silu(x_BYXC))

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from mmvig.kernels import bi_gla
-from mmvig.ops.linear import linear
+from mmvig.ops.linear import Linear
 
 
 def parallel(
@@ -124,14 +124,14 @@ class Retention(nn.Module):
         self.bidirectional = bidirectional
         options = dict(backend=backend) if form == 'chunkwise' else {}
         self.retain = partial(FORMS[form], **options)
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(channels, channels)
+        self.qkv = Linear(channels, 3 * channels)
+        self.proj = Linear(channels, channels)
         forgotten_H = torch.linspace(math.log(1 / 32), math.log(1 / 512), heads).exp()
         self.register_buffer('log_decay', torch.log1p(-forgotten_H), persistent=False)
 
     def forward(self, x_BTC: Tensor) -> Tensor:
         o_BTHV = self.retain(*self._heads(x_BTC), self.log_decay, self.bidirectional)
-        return linear(self.proj, o_BTHV.flatten(2))
+        return self.proj(o_BTHV.flatten(2))
 
     def step(self, state_BHKV: Tensor | None, x_BC: Tensor) -> tuple[Tensor, Tensor]:
         """One token after those that `state` remembers: the next state, and the output [B, C].
@@ -148,4 +148,4 @@ class Retention(nn.Module):
         return state, self.proj(o_BHV.flatten(1))
 
     def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
-        return linear(self.qkv, x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
+        return self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)

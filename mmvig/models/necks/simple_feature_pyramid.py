@@ -5,19 +5,8 @@ from collections.abc import Sequence
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmvig.models.layers.block import ConvNorm, to_map
+from mmvig.models.layers.conv import ChannelsLast, ConvNorm, to_nchw
 from mmvig.registry import MODELS
-
-
-class ChannelsLast(nn.Module):
-    """A module of [B, C, Y, X] maps, applied to a [B, Y, X, C] one."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, x_BYXC: Tensor) -> Tensor:
-        return self.module(x_BYXC.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
 @MODELS.register_module()
@@ -86,7 +75,7 @@ class SimpleFeaturePyramid(BaseModule):
         ]
         for step in self.extra:
             found.append(step(found[-1]))
-        return tuple(to_map(x_BYXC) for x_BYXC in found)
+        return tuple(to_nchw(x_BYXC) for x_BYXC in found)
 
 
 def _double(width: int) -> list[nn.Module]:
