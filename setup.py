@@ -24,12 +24,21 @@ OPENMMLAB = [
 ]
 TEST = ['pytest', 'pytest-xdist', 'hypothesis', 'ruff', 'gradio', 'selenium', 'tensorboard']
 ROOT = Path(__file__).resolve().parent
+# What an installed package needs of `configs/` and `tools/`; the other tools work on a checkout.
+MIM_FILES = (
+    'model-index.yml',
+    'configs/**/*.py',
+    'configs/**/*.yml',
+    *(f'tools/{name}.py' for name in ('train', 'test', 'convert_checkpoint', 'get_flops')),
+    'tools/dist_*.sh',
+    'tools/slurm_train.sh',
+)
 
 
 class BuildWithConfigs(build_py):
     """Copies configs and tools to mmvig/.mim, where the MM libraries look in an installed package.
 
-    Only into what is built: in a checkout mim would find every config twice.
+    Only into what is built: in a checkout, mim would find every config twice.
     """
 
     def run(self) -> None:
@@ -38,13 +47,14 @@ class BuildWithConfigs(build_py):
             return
         inside = Path(self.build_lib, 'mmvig/.mim')
         shutil.rmtree(inside, ignore_errors=True)
-        ignore = shutil.ignore_patterns('__pycache__')
-        for name in ('configs', 'tools'):
-            shutil.copytree(ROOT / name, inside / name, ignore=ignore)
-        shutil.copy(ROOT / 'model-index.yml', inside)
+        for path in (path for pattern in MIM_FILES for path in ROOT.glob(pattern)):
+            target = inside / path.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
 
 
 setup(
+    license='Apache-2.0',  # as a field of pyproject.toml, no form suits all versions of setuptools
     packages=find_packages(include=['mmvig', 'mmvig.*']),
     cmdclass={'build_py': BuildWithConfigs},
     # Both families install the same import names, so neither may be a hard dependency.

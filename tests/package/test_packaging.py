@@ -6,36 +6,73 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from email import message_from_bytes
 
 import pytest
+import yaml
 
 from tests.support.commands import ROOT, call
+
+TOOLS = {
+    'train.py', 'test.py', 'convert_checkpoint.py', 'get_flops.py',
+    'dist_train.sh', 'dist_test.sh', 'slurm_train.sh',
+}  # fmt: skip
+BUILD_SDIST = 'import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])'
 
 
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory):
+    """A wheel, built from a source distribution of the checkout."""
     folder = tmp_path_factory.mktemp('wheel')
     source = folder / 'source'  # a build leaves files behind
     left_out = ('.*', 'work_dirs', 'data', 'build', '*.egg-info', '__pycache__')
     shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(*left_out))
+    call(sys.executable, '-c', BUILD_SDIST, folder, cwd=source)
+    (sdist,) = folder.glob('mmvig-*.tar.gz')
     call(
         sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--quiet',
-        '--wheel-dir', folder, source, cwd=folder,
+        '--wheel-dir', folder, sdist, cwd=folder,
     )  # fmt: skip
     (path,) = folder.glob('mmvig-*.whl')
     return path
 
 
-def test_the_wheel_holds_configs_tools_and_kernels(wheel):
+def test_the_wheel_holds_what_an_installed_package_needs(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ('configs', 'tools'):
-        for path in (ROOT / folder).rglob('*'):
-            if path.is_file() and '__pycache__' not in path.parts:
-                assert f'mmvig/.mim/{path.relative_to(ROOT).as_posix()}' in names
-    assert 'mmvig/.mim/model-index.yml' in names
-    assert {f'mmvig/kernels/{path.name}' for path in ROOT.glob('kernels/*.[pc]*')} <= names
+    mim = {name.removeprefix('mmvig/.mim/') for name in names if name.startswith('mmvig/.mim/')}
+    configs = [path for path in ROOT.glob('configs/**/*') if path.suffix in ('.py', '.yml')]
+    assert mim == {
+        'model-index.yml',
+        *(path.relative_to(ROOT).as_posix() for path in configs),
+        *(f'tools/{name}' for name in TOOLS),
+    }
+    modules = [path for path in ROOT.glob('mmvig/**/*.py') if '.mim' not in path.parts]
+    kernels = [*ROOT.glob('kernels/**/*.py'), *ROOT.glob('kernels/**/*.cpp')]
+    assert {path.relative_to(ROOT).as_posix() for path in modules} <= names
+    assert {f'mmvig/{path.relative_to(ROOT).as_posix()}' for path in kernels} <= names
+    assert any(name.endswith('.cpp') for name in names)
+    assert 'mmvig/py.typed' in names
     tops = {name.split('/')[0] for name in names}
     assert {top for top in tops if not top.endswith('.dist-info')} == {'mmvig'}
+
+
+def test_the_wheel_states_its_license(wheel):
+    archive = zipfile.ZipFile(wheel)
+    (license,) = (name for name in archive.namelist() if name.endswith('/LICENSE'))
+    assert archive.read(license) == (ROOT / 'LICENSE').read_bytes()
+    (metadata,) = (name for name in archive.namelist() if name.endswith('.dist-info/METADATA'))
+    fields = message_from_bytes(archive.read(metadata))
+    assert fields['License'] == 'Apache-2.0'
+    assert fields['License-File'] == 'LICENSE'
+    assert fields['Author'] == 'The mmvig authors'
+
+
+def test_pre_commit_uses_the_pinned_linter():
+    hooks = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text())['repos'][0]['hooks']
+    versions = {version for hook in hooks for version in hook['additional_dependencies']}
+    assert len(versions) == 1
+    for name in ('constraints.txt', 'constraints-openmmlab.txt'):
+        assert versions <= set((ROOT / name).read_text().split())
 
 
 @pytest.fixture(scope='module')
