@@ -1,7 +1,7 @@
-"""Ways to compute bidirectional gated linear attention, ours and others', under one signature.
+"""Implementations of bidirectional gated linear attention, mmvig's and others, in one signature.
 
-A provider maps (q, k, v, g_fwd, g_bwd) of [B, T, H, ·] to o [B, T, H, V]. `BUILDERS` returns None
-where a provider cannot run: no GPU, or its package is not installed.
+A provider maps (q, k, v, g_fwd, g_bwd) of [B, T, H, ·] to o [B, T, H, V]. An entry of `BUILDERS`
+returns None if its provider cannot run: without a GPU, or without its package.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Provider = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 @triton.jit(do_not_specialize=['T'])
 def token_loop_kernel(p_q, p_k, p_v, p_gf, p_gb, p_o, T, scale, H: tl.constexpr, K: tl.constexpr,
                       V: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr):  # fmt: skip
-    """One program per direction, head and V tile walks all tokens; contiguous inputs."""
+    """One program per direction, head and V tile loops over all tokens; inputs are contiguous."""
     i_v, i_bh, i_dir = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     o_k, o_v = tl.arange(0, BK), i_v * BV + tl.arange(0, BV)
     m_k, m_v = o_k < K, o_v < V
@@ -42,7 +42,7 @@ def token_loop_kernel(p_q, p_k, p_v, p_gf, p_gb, p_o, T, scale, H: tl.constexpr,
 
 
 def token_loop(q, k, v, g_fwd, g_bwd) -> Tensor:
-    """Both directions in one launch, as the paper's inference kernel: no backward, T steps."""
+    """Both directions in one launch of T steps, like the paper's inference kernel; no backward."""
     B, T, H, K = q.shape
     V = v.shape[-1]
     q, k, v, g_fwd, g_bwd = (x.contiguous() for x in (q, k, v, g_fwd, g_bwd))
@@ -74,7 +74,7 @@ def _fla(name: str) -> Provider | None:
 
 
 def sdpa(q, k, v, g_fwd, g_bwd) -> Tensor:
-    """Softmax attention with heads of width V, another function: what users would take instead."""
+    """Softmax attention with heads of width V: another function, the usual alternative."""
     x = v.transpose(1, 2)
     return F.scaled_dot_product_attention(x, x, x).transpose(1, 2)
 

@@ -1,24 +1,24 @@
 """Time, bytes and memory of bidirectional gated linear attention, side by side with its peers.
 
-    python -m benchmarks.kernel --csv benchmarks/results/kernel.csv           # all shapes, then lengths
+    python -m benchmarks.kernel --csv benchmarks/results/kernel.csv           # shapes, then lengths
     python -m benchmarks.kernel --csv benchmarks/results/kernel.csv --plot    # draws time against T
 
-Every provider's output (and gradients) is checked against the token loop in float64 first, and none
-that fails is reported. Providers are timed in turns within one run. `of_copy` is the time that the
-bytes of a call need at the measured copy bandwidth, over the time it took; `peak_over_io` the peak
-memory, inputs included, over that of inputs and output. A row replaces an older one of the same
-provider, mode, shape, dtype and device.
+The output and gradients of every provider are first checked against the token loop in float64; a
+provider that fails is not reported. Providers are timed in turns within one run. `of_copy` is the
+time in which the measured copy bandwidth would move the bytes of a call, divided by the time that
+the call took; `peak_over_io` is the peak memory, inputs included, divided by the size of inputs and
+output. A row replaces an older one of the same provider, mode, shape, dtype and device.
 """
 
-import argparse
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 
 from benchmarks.implementations import (
     BUILDERS,
@@ -27,14 +27,14 @@ from benchmarks.implementations import (
     SLOW_TO_BUILD,
     Provider,
 )
-from benchmarks.rows import device_name, merge, origin, read
+from benchmarks.options import DTYPES, MODES, make_parser, parse_args
+from benchmarks.rows import device_name, keep, origin, read
 from benchmarks.timing import Timer, peak_bytes
 from mmvig.kernels.reference import bi_gla_reference
 from mmvig.kernels.shapes import LENGTHS, SHAPES, Shape
 
 KEY = ('provider', 'mode', 'B', 'T', 'H', 'K', 'V', 'dtype', 'device')
 MEASURED = ('ms', 'ms_p20', 'ms_p80', 'gb_s', 'of_copy', 'peak_over_io', 'runs')
-DTYPES = {'float32': torch.float32, 'bfloat16': torch.bfloat16, 'float16': torch.float16}
 
 
 def make_inputs(shape: Shape, dtype: torch.dtype, device: str) -> list[torch.Tensor]:
@@ -45,27 +45,33 @@ def make_inputs(shape: Shape, dtype: torch.dtype, device: str) -> list[torch.Ten
     return [x.requires_grad_() for x in (q, k, v, *gates)]
 
 
-def io_bytes(args: list[torch.Tensor], mode: str) -> int:
-    """Inputs read and output written; backward reads inputs again and writes as much gradient."""
-    inputs, output = sum(x.nbytes for x in args), args[2].nbytes
-    return inputs + output if mode == 'forward' else 3 * inputs + 2 * output
+def io_bytes(inputs: list[torch.Tensor], mode: str) -> int:
+    """Bytes that a call must move.
+
+    Forward reads the inputs and writes the output; backward reads both again and writes as many
+    gradients as there are inputs.
+    """
+    size, output = sum(x.nbytes for x in inputs), inputs[2].nbytes
+    return size + output if mode == 'forward' else 3 * size + 2 * output
 
 
-def step(provider: Provider, args: list[torch.Tensor], mode: str) -> list[torch.Tensor]:
+def step(provider: Provider, inputs: list[torch.Tensor], mode: str) -> list[torch.Tensor]:
+    """Output of one call, and the gradients of its inputs in the mode with backward."""
     if mode == 'forward':
         with torch.no_grad():
-            return [provider(*args)]
-    out = provider(*args)
-    return [out, *torch.autograd.grad(out, args, torch.ones_like(out), allow_unused=True)]
+            return [provider(*inputs)]
+    out = provider(*inputs)
+    return [out, *torch.autograd.grad(out, inputs, torch.ones_like(out), allow_unused=True)]
 
 
 def check(name: str, provider: Provider, dtype: torch.dtype, device: str, mode: str) -> None:
-    """Refuse a provider whose numbers are off by more than its dtype explains."""
-    args = make_inputs(Shape(2, 200, 3, 16, 32), dtype, device)
-    exact = [x.detach().double().requires_grad_() for x in args]
-    truth = step(lambda *xs: bi_gla_reference(*xs, xs[0].shape[-1] ** -0.5), exact, mode)
-    for found, true in zip(step(provider, args, mode), truth, strict=True):
-        error = ((found.double() - true).abs().max() / true.abs().max()).item()
+    """Refuse a provider whose error is larger than rounding in its dtype explains."""
+    inputs = make_inputs(Shape(2, 200, 3, 16, 32), dtype, device)
+    exact_inputs = [x.detach().double().requires_grad_() for x in inputs]
+    reference = lambda *xs: bi_gla_reference(*xs, xs[0].shape[-1] ** -0.5)  # noqa: E731
+    expected = step(reference, exact_inputs, mode)
+    for actual, exact in zip(step(provider, inputs, mode), expected, strict=True):
+        error = ((actual.double() - exact).abs().max() / exact.abs().max()).item()
         limit = 16 * torch.finfo(dtype).eps
         if not error <= limit:
             raise SystemExit(
@@ -82,35 +88,41 @@ def copy_bandwidth(device: str, timer: Timer) -> float:
     return 2 * source.nbytes / (ms / 1e3)
 
 
-def measure(names: list[str], shapes: list[Shape], dtype: str, device: str, runs: int) -> Iterator:
-    providers = {name: made for name in names if (made := BUILDERS[name]()) is not None}
+def measure(
+    names: list[str], shapes: list[Shape], dtype: str, device: str, runs: int
+) -> Iterator[dict]:
+    """A row for each provider, mode and shape."""
+    built = {name: BUILDERS[name]() for name in names}
+    built = {name: provider for name, provider in built.items() if provider is not None}
     timer = Timer(device)
     bandwidth = copy_bandwidth(device, timer)
-    for mode in ('forward', 'forward+backward'):
-        able = {n: p for n, p in providers.items() if mode == 'forward' or n not in FORWARD_ONLY}
-        for name, provider in able.items():
+    for mode in MODES:
+        providers = {n: p for n, p in built.items() if mode == 'forward' or n not in FORWARD_ONLY}
+        for name, provider in providers.items():
             if name not in OTHER_FUNCTION:
                 check(name, provider, DTYPES[dtype], device, mode)
         for shape in shapes:
-            able = {n: p for n, p in able.items() if n != 'sdpa' or affordable(shape, device)}
-            args = make_inputs(shape, DTYPES[dtype], device)
-            rounds = [
-                {name: timer(partial(step, p, args, mode)) for name, p in able.items()}
-                for _ in range(runs + 1)
-            ][1:]
-            needed, held = io_bytes(args, mode), sum(x.nbytes for x in args)
-            for name, provider in able.items():
+            inputs = make_inputs(shape, DTYPES[dtype], device)
+            calls = {
+                name: partial(step, provider, inputs, mode)
+                for name, provider in providers.items()
+                if name != 'sdpa' or affordable(shape, device)
+            }
+            # The first round warms up.
+            rounds = [{n: timer(call) for n, call in calls.items()} for _ in range(runs + 1)][1:]
+            for name, call in calls.items():
                 times = sorted(r[name] for r in rounds)
                 ms = statistics.median(times)
-                peak = peak_bytes(device, partial(step, provider, args, mode))
+                moved = io_bytes(inputs, mode)
+                peak = sum(x.nbytes for x in inputs) + peak_bytes(device, call)
                 yield dict(
                     provider=name, mode=mode, **shape._asdict(), dtype=dtype,
                     device=device_name(device), ms=round(ms, 4),
                     ms_p20=round(times[int(0.2 * (runs - 1))], 4),
                     ms_p80=round(times[int(0.8 * (runs - 1))], 4),
-                    gb_s=round(needed / ms / 1e6, 2),
-                    of_copy=round(needed / (ms / 1e3) / bandwidth, 4),
-                    peak_over_io=round((held + peak) / io_bytes(args, 'forward'), 2), runs=runs,
+                    gb_s=round(moved / ms / 1e6, 2),
+                    of_copy=round(moved / (ms / 1e3) / bandwidth, 4),
+                    peak_over_io=round(peak / io_bytes(inputs, 'forward'), 2), runs=runs,
                     **origin(),
                 )  # fmt: skip
 
@@ -121,15 +133,11 @@ def affordable(shape: Shape, device: str) -> bool:
 
 
 def plot(path: Path) -> None:
-    """Time against T, a line a provider, one picture for each device and mode."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
+    """Time against T with a line per provider, one picture for each device, mode and dtype."""
     rows = read(path)
     for device, mode, dtype in sorted({(r['device'], r['mode'], r['dtype']) for r in rows}):
-        figure, axes = pyplot.subplots(figsize=(6, 4))
+        figure = Figure(figsize=(6, 4), layout='tight')
+        axes = figure.subplots()
         same = [r for r in rows if (r['device'], r['mode'], r['dtype']) == (device, mode, dtype)]
         for provider in sorted({r['provider'] for r in same}):
             points = sorted(
@@ -140,26 +148,21 @@ def plot(path: Path) -> None:
         axes.set(xlabel='tokens', ylabel='ms', title=f'{mode}, {dtype}, 3 heads of 16/32\n{device}')
         axes.grid(which='both', alpha=0.3)
         axes.legend()
-        figure.tight_layout()
         target = path.with_name(f'{path.stem}-{mode}-{dtype}-{device.split()[0]}.png'.lower())
         figure.savefig(target, dpi=120)
         sys.stdout.write(f'{target}\n')
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = make_parser(__doc__, runs=20)
     parser.add_argument(
         '--providers', nargs='+', choices=BUILDERS,
         default=[name for name in BUILDERS if name not in SLOW_TO_BUILD],
     )  # fmt: skip
-    parser.add_argument('--dtype', choices=DTYPES, default=None, help='bfloat16 on a GPU')
     parser.add_argument('--lengths', nargs='*', type=int, help='tokens of one image of 3 heads')
     parser.add_argument('--shapes', nargs='*', choices=SHAPES, help='all by default')
-    parser.add_argument('--runs', type=int, default=20)
-    parser.add_argument('--csv', type=Path, required=True)
-    parser.add_argument('--plot', action='store_true', help='only draw what the file holds')
-    args = parser.parse_args()
+    parser.add_argument('--plot', action='store_true', help='only draw the rows of the file')
+    args = parse_args(parser, argv, gpu_dtype='bfloat16')
     if args.plot:
         plot(args.csv)
         return
@@ -167,13 +170,8 @@ def main() -> None:
     lengths = LENGTHS if args.lengths is None else args.lengths
     names = list(SHAPES) if args.shapes is None else args.shapes
     shapes = [SHAPES[name] for name in names] + [Shape(1, T, 3, 16, 32) for T in lengths]
-    dtype = args.dtype or ('bfloat16' if args.device == 'cuda' else 'float32')
-    rows = []
-    for row in measure(args.providers, shapes, dtype, args.device, args.runs):
-        rows.append(row)
-        sys.stdout.write(f'{ {k: row[k] for k in (*KEY[:8], *MEASURED)} }\n')
-        sys.stdout.flush()
-        merge(args.csv, rows, KEY)
+    rows = measure(args.providers, shapes, args.dtype, args.device, args.runs)
+    keep(args.csv, rows, KEY, shown=(*KEY[:-1], *MEASURED))
 
 
 if __name__ == '__main__':

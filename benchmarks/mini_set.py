@@ -1,15 +1,15 @@
 """All backbones on the mini data set: parameters, multiply-adds, seconds per image, accuracy.
 
-    python -m benchmarks.mini_set                  # trains each, then a table, CSV and plot
-    python -m benchmarks.mini_set vir linglo       # only these; the others keep their rows
-    python -m benchmarks.mini_set --reuse          # counts and times what is trained already
-    python -m benchmarks.mini_set --table          # prints and draws what the CSV holds
+    python -m benchmarks.mini_set                  # trains all; writes a table, CSV and plot
+    python -m benchmarks.mini_set vir linglo       # trains these; the others keep their rows
+    python -m benchmarks.mini_set --reuse          # counts and times finished trainings again
+    python -m benchmarks.mini_set --table          # prints and draws the rows of the CSV
 
-Each backbone trains Mask R-CNN with the same light heads from random weights by its config
+Each backbone trains Mask R-CNN with the same light heads, from random weights, by its config
 `det/NAME_maskrcnn_mini.py`. Parameters and multiply-adds are those of the backbone alone and of the
-whole model, for one image of 160×224. Seconds are of CPU time, over all threads, so that a busy
-machine hardly changes them: per image the median of the trained detector on validation images,
-from pixels to masks, with the detectors in turns; and those of the training with its evaluation.
+whole model, for one image of 160×224. Seconds are CPU time over all threads, which other work on
+the machine hardly changes. Per image, they are the median of the trained detector over validation
+images, from pixels to masks, with the detectors in turns; for training they include its evaluation.
 """
 
 import argparse
@@ -19,10 +19,12 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import torch
+from matplotlib.figure import Figure
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from torch import nn
@@ -30,7 +32,8 @@ from torch import nn
 from benchmarks.rows import device_name, merge, origin, read
 from mmvig.checkpoint import read as read_checkpoint
 from mmvig.checkpoint import weights_of
-from mmvig.cli.flops import build, count
+from mmvig.engine.build import build_model
+from mmvig.engine.flops import count_flops
 
 ROOT = Path(__file__).resolve().parents[1]
 BACKBONES = ('vig', 'vig-plain', 'vir', 'linglo')
@@ -50,10 +53,10 @@ COLUMNS = {
 
 
 def train(config: Path, work_dir: Path, options: list[str], reuse: bool) -> dict[str, float]:
-    """Wall and CPU seconds of a training, and what its evaluation found."""
-    note = work_dir / 'training.json'
-    if reuse and note.is_file():
-        return json.loads(note.read_text())
+    """Wall and CPU seconds of a training, and the results of its evaluation."""
+    summary = work_dir / 'training.json'
+    if reuse and summary.is_file():
+        return json.loads(summary.read_text())
     before, start = cpu_seconds(), time.monotonic()
     command = [sys.executable, ROOT / 'tools/train.py', config, '--work-dir', work_dir]
     if options:
@@ -66,9 +69,9 @@ def train(config: Path, work_dir: Path, options: list[str], reuse: bool) -> dict
     latest = max(work_dir.glob('*/vis_data/scalars.json'))
     lines = [json.loads(line) for line in latest.read_text().splitlines()]
     metrics = next(line for line in reversed(lines) if 'coco/bbox_mAP' in line)
-    found = seconds | {name: metrics[f'coco/{name}'] for name in ('bbox_mAP', 'segm_mAP')}
-    note.write_text(json.dumps(found))
-    return found
+    results = seconds | {name: metrics[f'coco/{name}'] for name in ('bbox_mAP', 'segm_mAP')}
+    summary.write_text(json.dumps(results))
+    return results
 
 
 def cpu_seconds() -> float:
@@ -77,9 +80,9 @@ def cpu_seconds() -> float:
 
 
 def load(cfg: Config, work_dir: Path) -> nn.Module:
-    """The detector that was trained there."""
+    """The detector with the weights of its last checkpoint."""
     checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
-    model = build(cfg)
+    model = build_model(cfg)
     model.load_state_dict(weights_of(read_checkpoint(checkpoint)))
     return model
 
@@ -108,9 +111,9 @@ def measure(names: list[str], work_dir: Path, options: list[str], reuse: bool) -
     for name in names:
         config = ROOT / f'configs/det/{name}_maskrcnn_mini.py'
         cfg = Config.fromfile(config)
-        found = train(config, work_dir / name, options, reuse)
+        results = train(config, work_dir / name, options, reuse)
         detectors.append(load(cfg, work_dir / name))
-        counts = count(cfg, SHAPE)
+        counts = count_flops(cfg, SHAPE)
         part, backbone = counts['parts']['backbone'], cfg.model.backbone
         rows.append(
             dict(
@@ -121,7 +124,7 @@ def measure(names: list[str], work_dir: Path, options: list[str], reuse: bool) -
                 backbone_macs=part['macs'],
                 parameters=counts['parameters'],
                 macs=counts['macs'],
-                **found,
+                **results,
                 **origin(),
             )
         )
@@ -149,12 +152,8 @@ def table(rows: list[dict[str, str]]) -> str:
 
 def plot(rows: list[dict[str, str]], target: Path) -> None:
     """Box AP against multiply-adds of the backbone."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 4))
+    figure = Figure(figsize=(6, 4), layout='tight')
+    axes = figure.subplots()
     for row in rows:
         x, y = float(row['backbone_macs']) / 1e9, float(row['bbox_mAP'])
         axes.scatter(x, y, s=float(row['backbone_parameters']) / 1e4, alpha=0.6)
@@ -168,21 +167,20 @@ def plot(rows: list[dict[str, str]], target: Path) -> None:
     )
     axes.margins(0.25)
     axes.grid(alpha=0.3)
-    figure.tight_layout()
     figure.savefig(target, dpi=120)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('names', nargs='*', metavar='NAME', help=f'of {", ".join(BACKBONES)}')
     parser.add_argument(
         '--csv', type=Path, default=ROOT / 'benchmarks/results/mini_set_backbones.csv'
     )
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/compare'))
-    parser.add_argument('--reuse', action='store_true', help='keep finished trainings')
+    parser.add_argument('--reuse', action='store_true', help='do not repeat finished trainings')
     parser.add_argument('--table', action='store_true', help='only print and draw the CSV')
     parser.add_argument('--cfg-options', nargs='+', default=[], help='KEY=VALUE … of the trainings')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if unknown := set(args.names) - set(BACKBONES):
         parser.error(f'expected names of {", ".join(BACKBONES)}; got {", ".join(sorted(unknown))}')
     if not args.table:

@@ -1,8 +1,8 @@
-"""The backbones that are measured side by side: ours, and what users would take instead.
+"""The backbones that are measured side by side: mmvig's, and the alternatives that users have.
 
-`BUILDERS` maps a name to a function that returns the backbone, or None where its package is not
-installed. All return feature maps: the multi-scale ones four of strides 4 to 32, the plain ones one
-of stride 16.
+`BUILDERS` maps a name to a function that returns the backbone, or None if its package is not
+installed. Multi-scale backbones return four feature maps at strides 4 to 32, plain ones return one
+at stride 16.
 """
 
 from collections.abc import Callable

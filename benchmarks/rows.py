@@ -1,9 +1,9 @@
-"""Rows of measurements in a CSV file: where they come from, and how new ones replace old ones."""
+"""Rows of measurements in a CSV file: their origin, and how new rows replace older ones."""
 
 import csv
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -28,6 +28,7 @@ def origin() -> dict[str, object]:
 
 
 def device_name(device: str) -> str:
+    """The model of the GPU or CPU."""
     if device == 'cuda':
         return torch.cuda.get_device_name()
     lines = Path('/proc/cpuinfo').read_text().splitlines()
@@ -40,13 +41,23 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def merge(path: Path, rows: list[dict], key: Sequence[str]) -> None:
-    """Write rows, all with the same columns, over older ones that agree in `key`."""
-    kept = {}
+    """Write rows, all with the same columns; they replace older ones with the same `key`."""
+    merged = {}
     if path.is_file():
-        kept = {tuple(row[k] for k in key): row for row in read(path)}
-    kept |= {tuple(str(row[k]) for k in key): row for row in rows}
+        merged = {tuple(row[k] for k in key): row for row in read(path)}
+    merged |= {tuple(str(row[k]) for k in key): row for row in rows}
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open('w', newline='') as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
-        writer.writerows(kept.values())
+        writer.writerows(merged.values())
+
+
+def keep(path: Path, measured: Iterable[dict], key: Sequence[str], shown: Sequence[str]) -> None:
+    """Merge each row into the file as soon as it is measured, and print its columns `shown`."""
+    rows = []
+    for row in measured:
+        rows.append(row)
+        merge(path, rows, key)
+        sys.stdout.write('  '.join(f'{column} {row[column]}' for column in shown) + '\n')
+        sys.stdout.flush()

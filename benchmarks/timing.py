@@ -10,13 +10,13 @@ import torch
 
 
 def allocator() -> str:
-    """What hands out memory on the CPU: 'glibc', or a library that was loaded before it."""
+    """The allocator of CPU memory: 'glibc', or a library that is preloaded in its place."""
     maps = Path('/proc/self/maps').read_text()
     return next((name for name in ('tcmalloc', 'jemalloc', 'mimalloc') if name in maps), 'glibc')
 
 
 class Timer:
-    """Milliseconds of one call; on a GPU by events, with the cache flushed before it."""
+    """Measures the milliseconds of a call; on a GPU by events, after flushing the cache."""
 
     def __init__(self, device: str) -> None:
         self.cuda = device == 'cuda'
@@ -44,7 +44,7 @@ def peak_bytes(device: str, function: Callable[[], object]) -> int:
         function()
         return torch.cuda.max_memory_allocated() - before
     gc.collect()
-    _release_freed_memory()  # which must count again
+    _release_freed_memory()  # otherwise memory that the call takes again would not count
     Path('/proc/self/clear_refs').write_text('5')
     before = _status('VmRSS')
     function()

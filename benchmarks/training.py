@@ -1,21 +1,21 @@
 """One training step of a whole detector or segmenter at its real size, by part.
 
-    python -m benchmarks.training det --csv benchmarks/results/step_time.csv     # Mask R-CNN, 800×1333
-    python -m benchmarks.training seg --csv benchmarks/results/step_time.csv     # UperNet, 512×512
-    python -m benchmarks.training det --csv … --trace traces            # also Chrome traces
+    python -m benchmarks.training det --csv benchmarks/results/step_time.csv   # 800×1333
+    python -m benchmarks.training seg --csv benchmarks/results/step_time.csv   # UperNet, 512×512
+    python -m benchmarks.training det --csv … --trace traces                   # also Chrome traces
 
-The config's own pipeline, data preprocessor, heads and optimizer, with ViG tiny and with mmdet's
-Swin-T as the backbone, in turns within one run; the image is drawn. Milliseconds are medians:
-`data` is the pipeline of a batch in one process, `backbone` its forward pass, `heads` neck, heads
-and losses, `backward` and `optimizer` the rest of the step. `peak_mib` is the growth of memory over
-a step, weights and the optimizer's states not counted.
+Pipeline, data preprocessor, heads and optimizer are the config's own (det is Mask R-CNN); the
+backbones, ViG tiny and mmdet's Swin-T, take turns within one run; the image is drawn. Milliseconds
+are medians: `data` is the pipeline of a batch in one process, `backbone` its forward pass, `heads`
+neck, heads and losses, `backward` and `optimizer` the rest of the step. `peak_mib` is the growth of
+memory over a step, not counting weights and the optimizer's states.
 """
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -29,7 +29,8 @@ from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 from torch.profiler import profile
 
 from benchmarks.models import BUILDERS
-from benchmarks.rows import device_name, merge, origin
+from benchmarks.options import make_parser, parse_args
+from benchmarks.rows import device_name, keep, origin
 from benchmarks.timing import allocator, peak_bytes
 from mmvig import get_config
 from mmvig.datasets.shapes import draw
@@ -42,7 +43,7 @@ SIDE = (640, 480)  # of the drawn image, as most of COCO's are
 
 
 def sample(kind: str, folder: Path) -> dict:
-    """What a data set would hand to the pipeline: one drawn image of COCO's usual size."""
+    """One drawn image of COCO's usual size, as a data set hands it to the pipeline."""
     image, labels, shapes = draw(0)
     paths = [str(folder / name) for name in ('image.jpg', 'labels.png')]
     nearest = dict(interpolation=cv2.INTER_NEAREST)
@@ -67,7 +68,7 @@ def sample(kind: str, folder: Path) -> dict:
 
 
 class Training:
-    """Model, optimizer and pipeline of a config, with the backbone exchanged."""
+    """Model, optimizer and pipeline of a config, with another backbone."""
 
     def __init__(self, name: str, cfg: Config, args: argparse.Namespace) -> None:
         cfg = cfg.copy()
@@ -124,7 +125,8 @@ def trace(training: Training, path: Path) -> None:
     profiler.export_chrome_trace(str(path))
 
 
-def measure(args: argparse.Namespace) -> list[dict]:
+def measure(args: argparse.Namespace) -> Iterator[dict]:
+    """A row for each model."""
     cfg = Config.fromfile(get_config(CONFIGS[args.kind]))
     init_default_scope(cfg.default_scope)
     with tempfile.TemporaryDirectory() as folder:
@@ -134,46 +136,33 @@ def measure(args: argparse.Namespace) -> list[dict]:
         for _ in range(args.runs + 1):  # the first one warms up
             torch.manual_seed(0)
             rounds.append({name: training.step() for name, training in trainings.items()})
-        rows = []
+        totals = [{name: sum(step.values()) for name, step in r.items()} for r in rounds[1:]]
         for name, training in trainings.items():
-            steps = [r[name] for r in rounds[1:]]
-            totals = [sum(s.values()) for s in steps]
-            others = [sum(r['swin-t'].values()) for r in rounds[1:]]
-            ratio = statistics.median(a / b for a, b in zip(totals, others, strict=True))
+            parts = {part: statistics.median(r[name][part] for r in rounds[1:]) for part in PARTS}
             if args.trace:
                 trace(training, args.trace / f'{args.kind}-{name}.json')
-            rows.append(
-                dict(
-                    model=name, config=CONFIGS[args.kind], batch=args.batch, dtype=args.dtype,
-                    device=device_name(args.device), threads=torch.get_num_threads(),
-                    allocator=allocator(), ms=round(statistics.median(totals), 1),
-                    vs_swin_t=round(ratio, 3),
-                    **{part: round(statistics.median(s[part] for s in steps), 1) for part in PARTS},
-                    peak_mib=round(peak_bytes(args.device, training.step) / 2**20, 1),
-                    runs=args.runs, **{k: v for k, v in origin().items() if k != 'threads'},
-                )
+            row = dict(
+                model=name, config=CONFIGS[args.kind], batch=args.batch, dtype=args.dtype,
+                device=device_name(args.device), threads=torch.get_num_threads(),
+                allocator=allocator(), ms=round(statistics.median(t[name] for t in totals), 1),
+                vs_swin_t=round(statistics.median(t[name] / t['swin-t'] for t in totals), 3),
+                **{part: round(ms, 1) for part, ms in parts.items()},
+                peak_mib=round(peak_bytes(args.device, training.step) / 2**20, 1), runs=args.runs,
             )  # fmt: skip
-    return rows
+            yield row | origin()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = make_parser(__doc__, runs=5)
     parser.add_argument('kind', choices=CONFIGS)
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--batch', type=int, default=None, help='2; det on a CPU 1')
-    parser.add_argument('--dtype', choices=('float32', 'bfloat16', 'float16'), default='float32')
-    parser.add_argument('--runs', type=int, default=5)
-    parser.add_argument('--csv', type=Path, required=True)
+    parser.add_argument('--batch', type=int, help='2 by default; 1 for det on a CPU')
     parser.add_argument('--trace', type=Path, help='folder for Chrome traces of one step each')
-    args = parser.parse_args()
-    # Batch norms of UperNet's pooled maps need two images.
+    args = parse_args(parser, argv, gpu_dtype='float32')
+    # UperNet normalizes 1×1 maps over the batch, which needs two images.
     args.batch = args.batch or (1 if (args.kind, args.device) == ('det', 'cpu') else 2)
-    MMLogger.get_instance('mmengine', log_level='WARNING')  # not a line for each weight
-    rows = measure(args)
-    merge(args.csv, rows, KEY)
-    for row in rows:
-        shown = ('model', 'config', 'ms', 'vs_swin_t', *PARTS, 'peak_mib')
-        sys.stdout.write('  '.join(f'{key} {row[key]}' for key in shown) + '\n')
+    MMLogger.get_instance('mmengine', log_level='WARNING')  # no line for each initialized weight
+    shown = ('model', 'config', 'ms', 'vs_swin_t', *PARTS, 'peak_mib')
+    keep(args.csv, measure(args), KEY, shown)
 
 
 if __name__ == '__main__':

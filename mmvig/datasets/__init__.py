@@ -1,4 +1,4 @@
-"""Data sets that ship with the project; each needs only its own host library."""
+"""Data sets that ship with mmvig; each needs only the MM library that it is for."""
 
 from importlib.util import find_spec
 

@@ -9,10 +9,10 @@ from .shapes import ensure_mini
 
 @DATASETS.register_module()
 class MiniCropsDataset(CustomDataset):
-    """Crops of drawn shapes, a folder per class, drawn into `data_root` when first read.
+    """Crops of drawn shapes, one folder per class, drawn into `data_root` on first use.
 
     Args:
-        data_root (str): Where the set is, or is to be drawn. Defaults to 'data/mini/'.
+        data_root (str): Folder of the set; drawn if it is missing. Defaults to 'data/mini/'.
         **kwargs: See `mmpretrain.CustomDataset`.
     """
 

@@ -9,10 +9,10 @@ from .shapes import CLASSES, PALETTE, ensure_mini
 
 @DATASETS.register_module()
 class MiniCocoDataset(CocoDataset):
-    """Drawn shapes in COCO instance layout, drawn into `data_root` when the data are first read.
+    """Drawn shapes in COCO instance layout, drawn into `data_root` on first use.
 
     Args:
-        data_root (str): Where the set is, or is to be drawn. Defaults to 'data/mini/'.
+        data_root (str): Folder of the set; drawn if it is missing. Defaults to 'data/mini/'.
         **kwargs: See `mmdet.CocoDataset`.
     """
 

@@ -9,13 +9,13 @@ from .shapes import CLASSES, PALETTE, ensure_mini
 
 @DATASETS.register_module()
 class MiniADEDataset(BaseSegDataset):
-    """Drawn shapes in ADE20K layout, drawn into `data_root` when the data are first read.
+    """Drawn shapes in ADE20K layout, drawn into `data_root` on first use.
 
-    As in ADE20K, label 0 of the files means unlabelled and is ignored; here the ground is label 1.
+    As in ADE20K, label 0 of the files means unlabeled and is ignored; label 1 is the ground.
 
     Args:
-        data_root (str): Where the set is, or is to be drawn. Defaults to 'data/mini/'.
-        reduce_zero_label (bool): Leave out label 0 and count the classes from it.
+        data_root (str): Folder of the set; drawn if it is missing. Defaults to 'data/mini/'.
+        reduce_zero_label (bool): Ignore label 0 and shift the classes down by one.
             Defaults to True.
         **kwargs: See `mmseg.BaseSegDataset`.
     """

@@ -2,12 +2,13 @@
 
     ROOT/images/{training,validation}/*.jpg
     ROOT/annotations/instances_{train,val}.json        COCO: exact visible masks as run lengths
-    ROOT/annotations/{training,validation}/*.png       ADE20K: 0 unlabelled, 1 ground, 2 … shapes
+    ROOT/annotations/{training,validation}/*.png       ADE20K: 0 unlabeled, 1 ground, 2 … shapes
     ROOT/crops/{training,validation}/CLASS/*.jpg       ImageNet: each shape with a margin
 
-Five classes, later shapes hide earlier ones, sizes from a sixth to two thirds of the image. A class
-has a form and a range of hues that overlaps its neighbours', so that a small model learns the set
-in minutes. Every image depends on its own seed only: the same set is drawn on every machine.
+There are five classes. Shapes span a sixth to two thirds of the image's shorter side, and later
+ones hide earlier ones. Each class has its form and a range of hues that overlaps with its
+neighbors', so that a small model learns the set in minutes. An image depends on its seed only: the
+set is the same on every machine.
 """
 
 import json
@@ -27,44 +28,44 @@ PALETTE = [(230, 70, 60), (60, 130, 230), (60, 180, 90), (240, 190, 40), (160, 8
 SIZES = tuple((width, height) for width in (160, 192, 208, 240, 256) for height in (144, 160, 192))
 FOLDERS = ['images', 'annotations', 'crops']
 SPLITS = {'train': ('training', 480, 0), 'val': ('validation', 60, 1_000_000)}
-MIN_REST = 0.5  # share of a shape that later ones must leave to see
+MIN_VISIBLE = 0.5  # share of a shape that must stay visible below later ones
 MIN_AREA = 48  # pixels of the smallest annotated instance
 CROP_MARGIN = 8  # pixels around a shape in its crop
 
 
 def ensure_mini(root: str | Path) -> None:
-    """Draw the set into `root` unless it is there; of several processes the first one draws.
+    """Draw the set into `root` unless it exists; of several processes, only the first draws.
 
     Raises:
-        FileExistsError: `root` holds a part of it, or something else.
+        FileExistsError: `root` holds only a part of the set.
     """
     root = Path(root)
-    there = [name for name in FOLDERS if (root / name).is_dir()]
-    barrier()  # all have looked before one draws, so that all or none wait below
-    if there and there != FOLDERS:
+    existing = [name for name in FOLDERS if (root / name).is_dir()]
+    barrier()  # all processes look before one draws, so that all or none wait below
+    if existing and existing != FOLDERS:
         raise FileExistsError(
-            f'expected {root} to hold a mini data set ({", ".join(FOLDERS)}), found only '
-            f'{", ".join(there)}; delete the folder to have it drawn anew'
+            f'expected {root} to hold a mini data set ({", ".join(FOLDERS)}), got only '
+            f'{", ".join(existing)}; delete the folder, and it is drawn again'
         )
-    if not there:
+    if not existing:
         if get_rank() == 0:
             _draw_set(root)
         barrier()
 
 
 def _draw_set(root: Path) -> None:
-    """Draw beside and rename, so that a killed drawing leaves nothing half-made."""
+    """Draw into a folder beside `root`, then rename it: a killed process leaves no partial set."""
     root.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(prefix=f'{root.name}.', dir=root.parent))
-    beside.chmod(0o755)
+    partial = Path(tempfile.mkdtemp(prefix=f'{root.name}.', dir=root.parent))
+    partial.chmod(0o755)
     try:
         for split, (folder, count, seed) in SPLITS.items():
-            _draw_split(beside, split, folder, count, seed)
+            _draw_split(partial, split, folder, count, seed)
         if root.is_dir():
             root.rmdir()
-        os.replace(beside, root)
+        os.replace(partial, root)
     except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
         if all((root / name).is_dir() for name in FOLDERS):
             return  # another process was faster
         raise OSError(f'could not draw the mini data set into {root}: {error}') from error
@@ -79,7 +80,7 @@ def _draw_split(root: Path, split: str, folder: str, count: int, seed: int) -> N
     for index in range(count):
         image, labels, instances = draw(seed + index)
         name = f'{split}_{index:04d}'
-        # mmcv's, unlike OpenCV's, tells when the disk is full.
+        # Unlike OpenCV's, this function reports a full disk.
         mmcv.imwrite(image, str(root / 'images' / folder / f'{name}.jpg'))
         mmcv.imwrite(labels, str(root / 'annotations' / folder / f'{name}.png'))
         height, width = labels.shape
@@ -90,8 +91,8 @@ def _draw_split(root: Path, split: str, folder: str, count: int, seed: int) -> N
                 max(y - CROP_MARGIN, 0) : y + h + CROP_MARGIN,
                 max(x - CROP_MARGIN, 0) : x + w + CROP_MARGIN,
             ]
-            place = root / 'crops' / folder / CLASSES[category]
-            mmcv.imwrite(crop, str(place / f'{name}_{len(annotations):04d}.jpg'))
+            crops = root / 'crops' / folder / CLASSES[category]
+            mmcv.imwrite(crop, str(crops / f'{name}_{len(annotations):04d}.jpg'))
             annotations.append(
                 {
                     'id': len(annotations) + 1,
@@ -118,16 +119,16 @@ def draw(seed: int) -> tuple[np.ndarray, np.ndarray, list[tuple[int, np.ndarray]
     for _ in range(rng.integers(2, 6)):
         category = int(rng.integers(len(CLASSES)))
         radius = min(width, height) * rng.uniform(1 / 12, 1 / 3)
-        centre = rng.uniform((radius / 2, radius / 2), (width - radius / 2, height - radius / 2))
+        center = rng.uniform((radius / 2, radius / 2), (width - radius / 2, height - radius / 2))
         mask = np.zeros((height, width), np.uint8)
-        outline = _outline(CLASSES[category], centre, radius, rng)
+        outline = _outline(CLASSES[category], center, radius, rng)
         cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], 1, shift=4)
-        rest = [(c, m & (1 - mask), area) for c, m, area in shapes]
-        if mask.sum() < MIN_AREA or any(m.sum() < MIN_REST * area for _, m, area in rest):
+        remaining = [(c, m & (1 - mask), area) for c, m, area in shapes]
+        if mask.sum() < MIN_AREA or any(m.sum() < MIN_VISIBLE * area for _, m, area in remaining):
             continue
-        paint = _texture(rng, width, height, _colour(category, rng), strength=10)
+        paint = _texture(rng, width, height, _color(category, rng), strength=10)
         image[mask > 0] = paint[mask > 0]
-        shapes = rest
+        shapes = remaining
         shapes.append((category, mask, int(mask.sum())))
     labels = np.ones((height, width), np.uint8)
     for category, mask, _ in shapes:
@@ -135,15 +136,15 @@ def draw(seed: int) -> tuple[np.ndarray, np.ndarray, list[tuple[int, np.ndarray]
     return image, labels, [(category, mask) for category, mask, _ in shapes]
 
 
-def _colour(category: int, rng) -> np.ndarray:
-    """A colour (BGR) of the class's hue, 30 degrees off at two standard deviations."""
-    hue = (category * 180 / len(CLASSES) + rng.normal(0, 7.5)) % 180  # OpenCV's half degrees
+def _color(category: int, rng) -> np.ndarray:
+    """A color (BGR) near the class's hue; the standard deviation is 15 degrees."""
+    hue = (category * 180 / len(CLASSES) + rng.normal(0, 7.5)) % 180  # in steps of two degrees
     pixel = np.array([[[hue, rng.uniform(110, 255), rng.uniform(110, 255)]]], np.uint8)
     return cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0].astype(np.float64)
 
 
-def _texture(rng, width: int, height: int, colour, strength: float) -> np.ndarray:
-    """Mostly grey noise of two scales with a slow gradient."""
+def _texture(rng, width: int, height: int, color, strength: float) -> np.ndarray:
+    """A color with mostly gray noise of two scales and a linear gradient."""
     field = np.zeros((height, width, 3), np.float32)
     for cells in (4, 24):
         noise = rng.standard_normal((cells, cells, 3)).astype(np.float32)
@@ -152,10 +153,10 @@ def _texture(rng, width: int, height: int, colour, strength: float) -> np.ndarra
     slope = rng.uniform(-1, 1, 2)
     rows, columns = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     field += (slope[0] * rows + slope[1] * columns)[..., None]
-    return np.clip(colour + strength * field, 0, 255).astype(np.uint8)
+    return np.clip(color + strength * field, 0, 255).astype(np.uint8)
 
 
-def _outline(name: str, centre, radius: float, rng) -> np.ndarray:
+def _outline(name: str, center, radius: float, rng) -> np.ndarray:
     """Corner points [N, 2] of a shape, turned by a random angle."""
     turn = rng.uniform(0, 2 * math.pi)
     if name == 'rectangle':
@@ -173,7 +174,7 @@ def _outline(name: str, centre, radius: float, rng) -> np.ndarray:
         reach = radius * np.where(np.arange(corners) % 2, inner, 1.0)
         points = np.stack([np.cos(angles), np.sin(angles)], axis=1) * reach[:, None]
     rotation = np.array([[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]])
-    return points @ rotation.T + centre
+    return points @ rotation.T + center
 
 
 def run_lengths(mask: np.ndarray) -> list[int]:

@@ -1,1 +1,1 @@
-"""Pictures of trainings, of predictions, and of what goes on inside a backbone."""
+"""Pictures of trainings, of predictions, and of the inside of a backbone."""

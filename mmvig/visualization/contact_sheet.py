@@ -1,4 +1,4 @@
-"""Contact sheets: many pictures on one."""
+"""Contact sheets: many pictures in one image."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ import numpy as np
 def contact_sheet(
     pictures: Sequence[Path], target: Path, columns: int = 3, width: int = 512
 ) -> None:
-    """Put pictures side by side, each scaled to `width` and centred in its cell."""
+    """Put pictures side by side, each scaled to `width` and centered in its cell."""
     tiles = [cv2.imread(str(path)) for path in pictures]
     tiles = [
         cv2.resize(tile, (width, round(tile.shape[0] * width / tile.shape[1]))) for tile in tiles
@@ -23,4 +23,4 @@ def contact_sheet(
         top = i // columns * height + (height - len(tile)) // 2
         left = i % columns * width
         sheet[top : top + len(tile), left : left + width] = tile
-    mmcv.imwrite(sheet, str(target))  # unlike OpenCV's, it tells when the disk is full
+    mmcv.imwrite(sheet, str(target))  # unlike OpenCV's, it reports a full disk

@@ -1,6 +1,7 @@
 """Training curves from the logs that mmengine writes, `WORK_DIR/DATE/vis_data/scalars.json`.
 
-A line with `iter` is of training, one without is an evaluation, at the epoch or iteration `step`.
+A line with `iter` comes from training; one without comes from an evaluation after epoch or
+iteration `step`.
 """
 
 import json
@@ -9,9 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# What is drawn of an evaluation unless other names are asked for; of anything else, all there is.
+# Metrics that are drawn by default; of an evaluation without any of them, all are drawn.
 MAIN_METRICS = ('coco/bbox_mAP', 'coco/segm_mAP', 'mIoU', 'aAcc', 'accuracy/top1')
 TIMES = ('time', 'data_time')
 
@@ -33,33 +35,33 @@ class Run(NamedTuple):
 
 
 def find_logs(place: Path) -> list[Path]:
-    """The logs of a work dir in order, of one of its dated folders, or the file itself.
+    """The logs of a work dir in order of time, of one of its dated folders, or the file itself.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: there is no log.
     """
     if place.is_file():
         return [place]
-    found = sorted(place.glob('*/vis_data/scalars.json')) or sorted(
+    logs = sorted(place.glob('*/vis_data/scalars.json')) or sorted(
         place.glob('vis_data/scalars.json')
     )
-    if not found:
+    if not logs:
         raise FileNotFoundError(
             f'expected the work dir of a training, with DATE/vis_data/scalars.json; {place} has '
             'none'
         )
-    return found
+    return logs
 
 
 def read_run(place: Path) -> Run:
-    """The curves of a training, over all its starts.
+    """The curves of a training, joined over all its starts.
 
-    Where a later start logs iterations again that an earlier one had logged, the later one counts:
-    a resumed training goes on, one that was begun anew replaces what was there.
+    From the first iteration of a later start on, its values replace those of earlier starts: a
+    resumed training continues its curves, and a restarted one replaces them.
 
     Raises:
         FileNotFoundError: there is no log.
-        ValueError: a file is no log of mmengine.
+        ValueError: a file is not a log of mmengine.
     """
     training: dict[str, list[Point]] = {}
     metrics: dict[str, list[Point]] = {}
@@ -84,10 +86,10 @@ def read_run(place: Path) -> Run:
 
 
 def _lines(path: Path) -> list[dict]:
-    """The lines of a log; a last one that a kill cut off is left out."""
+    """The lines of a log, without a last line that was cut off when the process was killed."""
     try:
-        *whole, last = path.read_text().split('\n')
-        lines = [json.loads(line) for line in whole if line.strip()]
+        *complete, last = path.read_text().split('\n')
+        lines = [json.loads(line) for line in complete if line.strip()]
         with suppress(ValueError):
             lines.append(json.loads(last))
     except (ValueError, OSError) as error:
@@ -100,46 +102,65 @@ def _lines(path: Path) -> list[dict]:
 
 
 def draw_curves(runs: dict[str, Run], names: Sequence[str] | None = None) -> Figure:
-    """Loss, learning rate and metrics, a panel each, with a line per run.
+    """Loss, learning rate and metrics, one panel each, with a line per run.
 
     Args:
-        runs: by the label of the run.
-        names: what to draw besides loss and learning rate: names in the logs, of training or of
-            evaluation. By default the main metrics.
+        runs: the runs by their labels.
+        names: curves to draw besides loss and learning rate, of training or of evaluation. By
+            default the main metrics.
 
     Raises:
-        ValueError: no run has a value of that name.
+        ValueError: no run has a curve of that name.
     """
-    metrics = {name: None for run in runs.values() for name in run.metrics if name not in TIMES}
-    if names is None:
-        names = [name for name in MAIN_METRICS if name in metrics] or list(metrics)
-    known = metrics | {name: None for run in runs.values() for name in run.training}
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f'expected names of {", ".join(known)}; got {", ".join(unknown)}')
-    panels = [name for name in ('loss', 'lr') if name in known and name not in names] + list(names)
+    panels = select_panels(runs, names)
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout='constrained')
     axes = figure.subplots(rows, columns, squeeze=False).flat
     for name, axis in zip(panels, axes, strict=False):
-        evaluated = name in metrics
-        units = set()
-        for label, run in runs.items():
-            points = (run.metrics if evaluated else run.training).get(name, [])
-            steps, values = [p.step for p in points], [p.value for p in points]
-            axis.plot(steps, values, label=label, marker='o' if evaluated else None, markersize=4)
-            if points:
-                units.add('epoch' if run.by_epoch and evaluated else 'iteration')
-            if points and evaluated:
-                axis.annotate(
-                    f'{values[-1]:.4g}', (steps[-1], values[-1]), xytext=(-4, 5),
-                    textcoords='offset points', ha='right', fontsize=8,
-                )  # fmt: skip
-        title = {'lr': 'learning rate'}.get(name, name)
-        axis.set(title=title, xlabel=' or '.join(sorted(units)))
-        axis.set_xlim(left=0)
-        axis.grid(alpha=0.3)
-    for axis in axes:  # those that are left
+        draw_panel(axis, name, runs)
+    for axis in axes:  # the empty panels at the end of the last row
         axis.set_axis_off()
     figure.axes[0].legend(fontsize=8)
     return figure
+
+
+def select_panels(runs: dict[str, Run], names: Sequence[str] | None) -> list[str]:
+    """Names of the curves to draw, in order; `names` as in `draw_curves`.
+
+    Raises:
+        ValueError: no run has a curve of that name.
+    """
+    metrics = _metric_names(runs)
+    known = metrics | {name: None for run in runs.values() for name in run.training}
+    if names is None:
+        names = [name for name in MAIN_METRICS if name in metrics] or list(metrics)
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f'expected names of {", ".join(known)}; got {", ".join(unknown)}')
+    return [name for name in ('loss', 'lr') if name in known and name not in names] + list(names)
+
+
+def draw_panel(axis: Axes, name: str, runs: dict[str, Run]) -> None:
+    """One curve of all runs; a metric has its points marked and its last value written out."""
+    is_metric = name in _metric_names(runs)
+    units = set()
+    for label, run in runs.items():
+        points = (run.metrics if is_metric else run.training).get(name, [])
+        steps, values = [p.step for p in points], [p.value for p in points]
+        axis.plot(steps, values, label=label, marker='o' if is_metric else None, markersize=4)
+        if points:
+            units.add('epoch' if run.by_epoch and is_metric else 'iteration')
+        if points and is_metric:
+            axis.annotate(
+                f'{values[-1]:.4g}', (steps[-1], values[-1]), xytext=(-4, 5),
+                textcoords='offset points', ha='right', fontsize=8,
+            )  # fmt: skip
+    title = {'lr': 'learning rate'}.get(name, name)
+    axis.set(title=title, xlabel=' or '.join(sorted(units)))
+    axis.set_xlim(left=0)
+    axis.grid(alpha=0.3)
+
+
+def _metric_names(runs: dict[str, Run]) -> dict[str, None]:
+    """Names of all metrics in the order of the logs; a dict keeps each name once."""
+    return {name: None for run in runs.values() for name in run.metrics if name not in TIMES}

@@ -1,1 +1,1 @@
-"""The local page of `python -m mmvig serve`: `answer` works, `layout` shows."""
+"""The local page of `python -m mmvig serve`: `predict` computes the answers, `app` is the page."""

@@ -1,4 +1,4 @@
-"""The page itself, in Gradio. Nothing leaves the machine: no telemetry, no fonts from elsewhere."""
+"""The page, in Gradio. Nothing leaves the machine: no telemetry, no fonts from other servers."""
 
 import os
 
@@ -10,29 +10,29 @@ import gradio
 
 from mmvig.apis.inference import Predictor
 
-from .predict import MEGABYTES, SUFFIXES, answer
+from .predict import MAX_MEGABYTES, SUFFIXES, predict_upload
 
-KEPT_SECONDS = 3600  # uploads and answers in the cache
-BUTTONS = ['download', 'fullscreen']  # and not 'share', which would upload
+CACHE_SECONDS = 3600  # uploads and results are deleted after this time
+BUTTONS = ['download', 'fullscreen']  # not 'share', which would upload the picture
 STYLE = '#inside .grid-wrap { max-height: none }'  # all figures, without a scroll bar of their own
 
 
-def make_page(predictors: dict[str, Predictor]) -> gradio.Blocks:
-    """A page with a choice of the models by their labels; one answer is worked on at a time."""
+def build_app(predictors: dict[str, Predictor]) -> gradio.Blocks:
+    """A page that offers the models by their labels and predicts one upload at a time."""
     labels = list(predictors)
 
-    def respond(path: str | None, label: str, score_thr: float, inside: bool):
-        shown, words, figures = answer(predictors[label], path, score_thr, inside)
-        return shown, words, [figure for figure, _ in figures]
+    def respond(path: str | None, label: str, score_thr: float, inspect: bool):
+        picture, text, figures = predict_upload(predictors[label], path, score_thr, inspect)
+        return picture, text, [figure for figure, _ in figures]
 
     with gradio.Blocks(
-        title='mmvig', analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)
+        title='mmvig', analytics_enabled=False, delete_cache=(CACHE_SECONDS, CACHE_SECONDS)
     ) as page:
         gradio.Markdown('# mmvig\nDrop an image, choose, and look. It stays on this machine.')
         with gradio.Row():
             with gradio.Column(scale=1):
                 upload = gradio.File(
-                    label=f'image, at most {MEGABYTES} MiB',
+                    label=f'image, at most {MAX_MEGABYTES} MiB',
                     file_types=list(SUFFIXES),
                     type='filepath',
                     elem_id='upload',
@@ -72,17 +72,17 @@ def make_page(predictors: dict[str, Predictor]) -> gradio.Blocks:
 
 
 def launch(page: gradio.Blocks, port: int) -> str:
-    """Serve on 127.0.0.1 alone, in threads of their own; returns the address.
+    """Serve on 127.0.0.1 only, in background threads; returns the address.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the port is in use.
     """
     fonts = ['system-ui', 'sans-serif']
     _, address, _ = page.launch(
         server_name='127.0.0.1',
         server_port=port,
         share=False,
-        max_file_size=MEGABYTES * 2**20,
+        max_file_size=MAX_MEGABYTES * 2**20,
         prevent_thread_lock=True,
         show_error=True,
         quiet=True,

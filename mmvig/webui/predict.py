@@ -1,6 +1,5 @@
-"""What the page answers to an image: picture, words, time, and the figures of an inspection."""
+"""Prediction of an upload: picture, text, time, and the figures of an inspection."""
 
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,80 +16,78 @@ from mmvig.visualization.inspect.figures import draw
 from mmvig.visualization.inspect.model import load_image
 from mmvig.visualization.inspect.record import record
 
-MEGABYTES = 10  # of an upload
-MEGAPIXELS = 16  # decoded; a small file may hold a huge image
-LEAST_WIDTH = 640  # of a picture on the page
+MAX_MEGABYTES = 10  # of an upload
+MAX_MEGAPIXELS = 16  # after decoding; a small file may hold a huge image
+MIN_WIDTH = 640  # of a picture on the page
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 
 
 class Answer(NamedTuple):
-    """A picture [Y, X, 3] in RGB (None if there is nothing to show), words, and named figures."""
+    """The answer to an upload: picture [Y, X, 3] in RGB or None, text, and named figures."""
 
     picture: np.ndarray | None
-    words: str
+    text: str
     figures: Sequence[tuple[np.ndarray, str]] = ()
 
 
-def complaint(path: str | None) -> str | None:
-    """What is wrong with an upload, and what to do; None if nothing is."""
+def predict_upload(
+    predictor: Predictor, path: str | None, score_thr: float, inspect: bool
+) -> Answer:
+    """Predict an upload and, with `inspect`, draw the figures of its inspection."""
+    if error := upload_error(path):
+        return Answer(None, error)
+    image = Path(path)
+    start = time.perf_counter()
+    (prediction,) = predictor.predict([image], score_thr=score_thr)
+    seconds = time.perf_counter() - start
+    text = f'{predictor.task}: {predictor.summarize(prediction, score_thr)}'
+    text += f'\n\n{seconds:.2f} s on {next(predictor.model.parameters()).device}'
+    figures = inspect_upload(predictor, image) if inspect else ()
+    return Answer(_enlarge(prediction.picture_YXC), text, figures)
+
+
+def upload_error(path: str | None) -> str | None:
+    """What is wrong with an upload and what to do about it; None if it is fine."""
     kinds = ', '.join(suffix[1:] for suffix in SUFFIXES)
     if path is None:
         return 'Expected an image, got none: drop one on the field, then press the button.'
     file = Path(path)
     if file.suffix.lower() not in SUFFIXES:
         return f'Expected an image ({kinds}), got {file.name}.'
-    if file.stat().st_size > MEGABYTES * 2**20:
-        return f'Expected at most {MEGABYTES} MiB, {file.name} has more: save it smaller.'
+    if file.stat().st_size > MAX_MEGABYTES * 2**20:
+        return f'Expected at most {MAX_MEGABYTES} MiB, {file.name} has more: save it smaller.'
     try:
         with Image.open(file) as image:  # reads the header only
             width, height = image.size
     except (OSError, Image.DecompressionBombError):
-        return f'{file.name} cannot be read as an image: save it anew as one of {kinds}.'
-    if width * height > MEGAPIXELS * 1e6:
+        return f'{file.name} cannot be read as an image: save it again as one of {kinds}.'
+    if width * height > MAX_MEGAPIXELS * 1e6:
         return (
-            f'Expected at most {MEGAPIXELS} megapixels, {file.name} has {width}×{height}: scale it '
-            'down.'
+            f'Expected at most {MAX_MEGAPIXELS} megapixels, {file.name} has {width}×{height}: '
+            'scale it down.'
         )
     try:
         check_image(file)
     except ValueError:
-        return f'{file.name} is damaged: save it anew as one of {kinds}.'
+        return f'{file.name} is damaged: save it again as one of {kinds}.'
     return None
 
 
-def answer(predictor: Predictor, path: str | None, score_thr: float, inside: bool) -> Answer:
-    """Predict an upload and, if `inside` is wanted, draw what goes on in the backbone."""
-    if text := complaint(path):
-        return Answer(None, text)
-    image = Path(path)
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder)
-        start = time.perf_counter()
-        predictor([image], out, score_thr=score_thr)
-        seconds = time.perf_counter() - start
-        (picture,) = (out / 'vis').iterdir()
-        shown = _enlarge(cv2.imread(str(picture))[..., ::-1])
-        words = f'{predictor.task}: {predictor.summary(image, out, score_thr)}'
-    words += f'\n\n{seconds:.2f} s on {next(predictor.inferencer.model.parameters()).device}'
-    figures = look_inside(predictor, image) if inside else ()
-    return Answer(shown, words, figures)
-
-
-def _enlarge(picture_YXC: np.ndarray) -> np.ndarray:
-    """A small picture as a multiple of itself, to be seen on a page."""
-    factor = max(1, LEAST_WIDTH // picture_YXC.shape[1])
-    return cv2.resize(picture_YXC, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-
-
-def look_inside(predictor: Predictor, image: Path) -> list[tuple[np.ndarray, str]]:
+def inspect_upload(predictor: Predictor, image: Path) -> list[tuple[np.ndarray, str]]:
     """The figures of `python -m mmvig inspect`, as RGB pictures with their names."""
-    model = predictor.inferencer.model
+    model = predictor.model
     batch_BCYX, picture_YXC = load_image(predictor.cfg, model, image)
     device = next(model.parameters()).device
-    found = record(model.backbone, batch_BCYX.to(device))
+    layers = record(model.backbone, batch_BCYX.to(device))
     figures = []
-    for name, figure in draw(picture_YXC, {predictor.task: found}):
+    for name, figure in draw(picture_YXC, {predictor.task: layers}):
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         figures.append((np.asarray(canvas.buffer_rgba())[..., :3].copy(), name))
     return figures
+
+
+def _enlarge(picture_YXC: np.ndarray) -> np.ndarray:
+    """A small picture, enlarged by a whole factor."""
+    factor = max(1, MIN_WIDTH // picture_YXC.shape[1])
+    return cv2.resize(picture_YXC, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)

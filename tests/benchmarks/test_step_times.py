@@ -1,8 +1,7 @@
-"""The benchmark: it measures, keeps rows, draws, and reports nothing of a wrong provider."""
+"""The benchmarks measure, keep rows and draw, and report nothing of a wrong provider."""
 
 import csv
 import json
-import sys
 
 import pytest
 import torch
@@ -13,20 +12,19 @@ from mmvig.models.backbones import MultiScaleViG
 from tests.support.op_cases import inputs
 
 
-def run(program, monkeypatch, *args) -> None:
-    monkeypatch.setattr(sys, 'argv', ['benchmarks/kernel.py', *map(str, args)])
-    program.main()
+def run(program, *args) -> None:
+    program.main([str(arg) for arg in args])
 
 
-def test_rows_and_plot(monkeypatch, tmp_path):
+def test_rows_and_plot(tmp_path):
     path = tmp_path / 'rows.csv'
     options = '--device', 'cpu', '--providers', 'chunked', 'sdpa', '--shapes', '--runs', 2
     for lengths in ((64, 128), (128,)):
-        run(kernel, monkeypatch, *options, '--csv', path, '--lengths', *lengths)
+        run(kernel, *options, '--csv', path, '--lengths', *lengths)
     rows = list(csv.DictReader(path.open()))
     assert len(rows) == 2 * 2 * 2, 'a second measurement replaces the first'
     assert all(float(row['ms']) > 0 and row['commit'] and row['torch'] for row in rows)
-    run(kernel, monkeypatch, '--csv', path, '--plot')
+    run(kernel, '--csv', path, '--plot')
     assert len(list(tmp_path.glob('rows-*.png'))) == 2
 
 
@@ -36,7 +34,7 @@ def test_a_wrong_provider_is_not_reported(monkeypatch, tmp_path):
     path = tmp_path / 'rows.csv'
     with pytest.raises(SystemExit, match='chunked is wrong in forward'):
         run(
-            kernel, monkeypatch, '--device', 'cpu', '--providers', 'chunked', '--shapes',
+            kernel, '--device', 'cpu', '--providers', 'chunked', '--shapes',
             '--lengths', 64, '--csv', path,
         )  # fmt: skip
     assert not path.exists()
@@ -50,12 +48,12 @@ def test_the_token_loop_peer_computes_the_same():
 
 
 def test_training_rows(monkeypatch, tmp_path):
-    """A step's parts are all measured, for both backbones, and each has its trace."""
+    """All parts of a step are measured, for both backbones, and each has its trace."""
     monkeypatch.setattr(training, 'CONFIGS', {'det': 'vig_maskrcnn_mini'})
     builders = dict.fromkeys(training.MODELS_COMPARED, lambda: MultiScaleViG('nano'))
     monkeypatch.setattr(training, 'BUILDERS', builders)
     path, traces = tmp_path / 'rows.csv', tmp_path / 'traces'
-    run(training, monkeypatch, 'det', '--device', 'cpu', '--runs', 1, '--csv', path,
+    run(training, 'det', '--device', 'cpu', '--runs', 1, '--csv', path,
         '--trace', traces)  # fmt: skip
     rows = list(csv.DictReader(path.open()))
     assert [row['model'] for row in rows] == ['vig-tiny', 'swin-t']

@@ -21,7 +21,7 @@ def small(monkeypatch, tmp_path):
     return root
 
 
-def test_both_layouts_tell_the_same(small):
+def test_both_layouts_agree(small):
     coco = COCO(str(small / 'annotations/instances_train.json'))
     assert [c['name'] for c in coco.loadCats(coco.getCatIds())] == list(shapes.CLASSES)
     used, sizes, hidden = set(), set(), 0
@@ -64,9 +64,7 @@ def test_run_lengths_start_with_zeros():
     assert shapes.run_lengths(1 - mask) == [2, 1, 1]
 
 
-def test_a_drawn_set_is_left_alone_and_a_broken_off_drawing_leaves_nothing(
-    small, monkeypatch, tmp_path
-):
+def test_an_existing_set_is_kept_and_a_failed_drawing_leaves_nothing(small, monkeypatch, tmp_path):
     marker = small / 'annotations' / 'instances_val.json'
     marker.write_text(json.dumps('mine'))
     shapes.ensure_mini(small)
@@ -84,19 +82,19 @@ def test_a_drawn_set_is_left_alone_and_a_broken_off_drawing_leaves_nothing(
 
 def test_a_part_of_a_set_is_named(small):
     shutil.rmtree(small / 'crops')
-    with pytest.raises(FileExistsError, match='found only images, annotations; delete the folder'):
+    with pytest.raises(FileExistsError, match='got only images, annotations; delete the folder'):
         shapes.ensure_mini(small)
 
 
 def test_crops_show_their_class(small):
     coco = COCO(str(small / 'annotations/instances_train.json'))
-    found = {
+    files = {
         name: len(list((small / 'crops/training' / name).iterdir())) for name in shapes.CLASSES
     }
     counted = {
         c['name']: len(coco.getAnnIds(catIds=c['id'])) for c in coco.loadCats([1, 2, 3, 4, 5])
     }
-    assert found == counted
+    assert files == counted
     ann = coco.loadAnns(1)[0]
     info = coco.loadImgs(ann['image_id'])[0]
     name = shapes.CLASSES[ann['category_id'] - 1]

@@ -1,4 +1,4 @@
-"""What goes on inside a backbone: numbers (`mixers`, `record`, `field`) and figures (`figures`).
+"""Maps, features and receptive fields inside a backbone: `record` computes, `figures` draws.
 
-`python -m mmvig inspect` and the page of `python -m mmvig serve` show them.
+Used by `python -m mmvig inspect` and by the page of `python -m mmvig serve`.
 """

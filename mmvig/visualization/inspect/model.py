@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from mmvig.checkpoint import check_fit, read, weights_of
 from mmvig.checks.images import check_image
+from mmvig.engine import build
 from mmvig.models.backbones.base import Backbone
 
 
@@ -19,34 +19,30 @@ def build_model(cfg: Config, checkpoint: str | None) -> nn.Module:
     """The config's model in eval mode, with a checkpoint's weights or random ones of seed 0.
 
     Raises:
-        FileNotFoundError, ValueError: the checkpoint is not there, cannot be read, or does not fit.
-        TypeError: the backbone is none of ours.
+        FileNotFoundError, ValueError: the checkpoint is missing, cannot be read, or does not fit.
+        TypeError: the backbone is not one of mmvig.
     """
-    init_default_scope(cfg.get('default_scope'))
-    model_cfg = cfg.model.copy()
-    model_cfg.backbone = dict(model_cfg.backbone, init_cfg=None)
     torch.manual_seed(0)
-    model = revert_sync_batchnorm(MODELS.build(model_cfg))
+    model = build.build_model(cfg)
     if not isinstance(model.backbone, Backbone):
         raise TypeError(
             f'expected a config with a backbone of mmvig, got {type(model.backbone).__name__}'
         )
-    if checkpoint is None:  # of the backbone alone, for it is what is looked at
+    if checkpoint is None:  # only the backbone is inspected
         model.backbone.init_weights()
     else:
         weights = weights_of(read(checkpoint), checkpoint)
         check_fit(model, weights, checkpoint)
         model.load_state_dict(weights)
-    model.eval()
     return model
 
 
 def load_image(cfg: Config, model: nn.Module, path: str | Path) -> tuple[Tensor, np.ndarray]:
-    """An image through the config's test pipeline and the model's preprocessing.
+    """An image after the config's test pipeline and the model's preprocessing.
 
     Returns:
-        tuple[Tensor, np.ndarray]: the batch that the backbone reads, [1, C, Y, X], and the same as
-        an RGB picture [Y, X, 3] in uint8, black where it is padded.
+        tuple[Tensor, np.ndarray]: the input of the backbone, [1, C, Y, X], and the same image as an
+        RGB picture [Y, X, 3] in uint8, black where it is padded.
 
     Raises:
         ValueError: the file cannot be read as an image.

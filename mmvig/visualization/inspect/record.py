@@ -1,4 +1,4 @@
-"""One forward pass of a backbone, with what its layers show.
+"""One forward pass of a backbone, with the maps, the output and the receptive field of its layers.
 
 A layer is a residual block; its name is the module's, such as `stages.2.blocks.1` (multi-scale
 backbones) or `blocks.5` (plain ones).
@@ -13,16 +13,16 @@ from torch import Tensor
 from mmvig.models.backbones.base import Backbone
 from mmvig.models.layers.block import Block
 
-from .mixers import READERS, Sight, read
+from .mixers import MIXER_READERS, MixerMaps, read_mixer
 from .receptive_field import receptive_field
 
 
 class Layer(NamedTuple):
-    """What a layer shows: its mixer, its output (before any norm), its receptive field."""
+    """The maps of a layer's mixer, its output before any norm, and its receptive field."""
 
-    sight: Sight
+    mixer: MixerMaps
     output_YXC: Tensor
-    field_YX: Tensor
+    receptive_field_YX: Tensor
 
 
 def layer_names(backbone: Backbone) -> list[str]:
@@ -42,64 +42,86 @@ def default_layers(backbone: Backbone) -> list[str]:
 def record(
     backbone: Backbone, image_BCYX: Tensor, layers: Sequence[str] | None = None
 ) -> dict[str, Layer]:
-    """What the layers show of the first image of a batch, on the CPU; leaves eval mode behind.
+    """Maps, outputs and receptive fields for the first image of a batch, on the CPU.
+
+    The backbone is left in eval mode.
 
     Args:
-        backbone: one of ours.
-        image_BCYX: preprocessed as in the model.
+        backbone: a backbone of mmvig.
+        image_BCYX: images, preprocessed as in the model.
         layers: names of layers; those of `default_layers` if None.
 
     Raises:
         ValueError: there is no such layer, or it comes after the last map that is returned.
     """
-    names = layer_names(backbone)
-    wanted = default_layers(backbone) if layers is None else list(layers)
-    if unknown := set(wanted) - set(names):
-        raise ValueError(f'expected layers of {", ".join(names)}; got {", ".join(sorted(unknown))}')
+    names = default_layers(backbone) if layers is None else list(layers)
+    known = layer_names(backbone)
+    if unknown := set(names) - set(known):
+        raise ValueError(f'expected layers of {", ".join(known)}; got {", ".join(sorted(unknown))}')
     backbone.eval()
-    outputs, seen, grids, hooks = {}, {name: {} for name in wanted}, [], []
-
-    def keep(store: dict | list, key: str | None = None):
-        def hook(module, inputs, output):
-            if key is None:
-                store.append(tuple(output.shape[1:3]))
-            else:
-                store[key] = output
-
-        return hook
-
-    hooks.append(backbone.stem.register_forward_hook(keep(grids)))
-    for name in wanted:
-        block = backbone.get_submodule(name)
-        hooks.append(block.register_forward_hook(keep(outputs, name)))
-        for part in READERS.get(type(block.mixer), ((), None))[0]:
-            hooks.append(getattr(block.mixer, part).register_forward_hook(keep(seen[name], part)))
-    # Recomputation would run the hooks again, and only saves memory.
-    with_cp, backbone.with_cp = backbone.with_cp, False
     image_BCYX = image_BCYX.detach().requires_grad_()
-    try:
-        with torch.enable_grad():
-            backbone(image_BCYX)
-    finally:
-        backbone.with_cp = with_cp
-        for hook in hooks:
-            hook.remove()
-    if left := [name for name in wanted if name not in outputs]:
+    with Recorder(backbone, names) as recorder, torch.enable_grad():
+        backbone(image_BCYX)
+    if not_run := [name for name in names if name not in recorder.outputs]:
         raise ValueError(
             f'expected layers that the backbone runs with out_indices={backbone.out_indices}; '
-            f'{", ".join(left)} comes after them'
+            f'{", ".join(not_run)} comes after them'
         )
-    found = {}
-    for name in wanted:
-        output_YXC = _as_map(outputs[name][0], grids[0])
-        sight = read(backbone.get_submodule(name).mixer, seen[name], tuple(output_YXC.shape[:2]))
+    result = {}
+    for name in names:
+        output_YXC = recorder.output_map(name)
+        mixer = backbone.get_submodule(name).mixer
+        maps = read_mixer(mixer, recorder.mixer_outputs[name], tuple(output_YXC.shape[:2]))
         field_YX = receptive_field(output_YXC, image_BCYX)
-        found[name] = Layer(sight, output_YXC.detach().cpu(), field_YX.cpu())
-    return found
+        result[name] = Layer(maps, output_YXC.detach().cpu(), field_YX.cpu())
+    return result
 
 
-def _as_map(output: Tensor, grid: tuple[int, int]) -> Tensor:
-    """A map as it is; of a sequence the patches, without the class token behind them."""
-    if output.dim() == 3:
-        return output
-    return output[: grid[0] * grid[1]].unflatten(0, grid)
+class Recorder:
+    """Keeps the outputs of layers, and of submodules of their mixers, while a backbone runs.
+
+    Attributes:
+        outputs: outputs of the layers by name, in the autograd graph; of those that have run.
+        mixer_outputs: for each layer, the outputs that the reader of its mixer asks for.
+        grid: rows and columns after the stem, by which plain backbones arrange their tokens.
+    """
+
+    def __init__(self, backbone: Backbone, layers: Sequence[str]) -> None:
+        self.backbone = backbone
+        self.outputs: dict[str, Tensor] = {}
+        self.mixer_outputs: dict[str, dict[str, Tensor]] = {name: {} for name in layers}
+        self.grid: tuple[int, int] | None = None
+        self._hooks = []
+
+    def output_map(self, name: str) -> Tensor:
+        """Output of a layer for the first image, [Y, X, C]; a class token is left out."""
+        output = self.outputs[name][0]
+        if output.dim() == 3:
+            return output
+        rows, columns = self.grid  # the class token comes after the patches
+        return output[: rows * columns].unflatten(0, self.grid)
+
+    def __enter__(self) -> 'Recorder':
+        # Recomputation only saves memory, and would run the hooks a second time.
+        self._with_cp, self.backbone.with_cp = self.backbone.with_cp, False
+        self._hooks.append(self.backbone.stem.register_forward_hook(self._keep_grid))
+        for name, outputs in self.mixer_outputs.items():
+            block = self.backbone.get_submodule(name)
+            self._keep(block, self.outputs, name)
+            for part in MIXER_READERS.get(type(block.mixer), ((), None))[0]:
+                self._keep(getattr(block.mixer, part), outputs, part)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.backbone.with_cp = self._with_cp
+        for hook in self._hooks:
+            hook.remove()
+
+    def _keep_grid(self, module, inputs, output: Tensor) -> None:
+        self.grid = tuple(output.shape[1:3])
+
+    def _keep(self, module: torch.nn.Module, store: dict[str, Tensor], key: str) -> None:
+        def hook(module, inputs, output):
+            store[key] = output
+
+        self._hooks.append(module.register_forward_hook(hook))
