@@ -1,5 +1,10 @@
-"""Write docs/model-zoo.md, the table of all configs, from configs/*/metafile.yml."""
+"""Write docs/model-zoo.md, the tables of all configs and backbones.
 
+Configs come from configs/*/metafile.yml, the comparison of backbones from
+benchmarks/results/mini_set_backbones.csv.
+"""
+
+import csv
 from pathlib import Path
 
 import yaml
@@ -10,11 +15,43 @@ HEAD = """# Model zoo
 
 *Written by `tools/make_model_zoo.py` from the metafiles, which `tools/make_metafile.py` writes.*
 
-Every config has a name, by which all commands know it, a header that says its command and cost, and
-a line here. Parameters are those of the whole model. Multiply-adds are counted for one image of the
-given size, the recurrence included. A result is measured here (`benchmarks/results/mini_set_results.csv`) unless
-it says that it is published; a dash means not yet measured. No detection or segmentation result of
-ViG has been published.
+Every config is listed here by the name that all commands accept; its header has the command and the
+cost. Parameters are those of the whole model. Multiply-adds are counted for one image of the given
+size, including the recurrence. Results are measured here
+(`benchmarks/results/mini_set_results.csv`) unless marked as published; a dash means not yet
+measured. No detection or segmentation result of ViG has been published.
+"""
+BACKBONES = """
+## Backbones
+
+All share blocks, operator, options and tests.
+
+| type | arch and parameters (M) | maps at strides | what it is |
+|---|---|---|---|
+| `mmvig.MultiScaleViG` | nano 1.69, tiny 27.83, small 49.28, base 87.88 | 4, 8, 16, 32 | ViG-H-T, \
+-S, -B of the paper, with a norm for each map (published top-1: 82.8, 83.8, 84.2); official \
+weights load |
+| `mmvig.PlainViG` | nano 1.35, tiny 5.64, small 22.23, base 88.25 | 16 | ViG-T, -S, -B (published \
+top-1: 77.2, 81.7, 82.6; with the head 5.83, 22.62, 89.02 M); official weights load |
+| `mmvig.ViR` | nano 1.32, tiny 5.53, small 21.67, base 85.82, large 303.35 | 16 | retention \
+([arXiv 2310.19731](https://arxiv.org/abs/2310.19731)) in parallel, chunkwise and recurrent form \
+with equal numbers, autoregressive or bidirectional |
+| `mmvig.LinGlo` | nano 1.80, tiny 11.35, small 28.14 | 4, 8, 16, 32 | key-only attention \
+alternating with convolution: our reading of the abstract of \
+[arXiv 2207.00188](https://arxiv.org/abs/2207.00188); no published number is claimed |
+
+`mmvig.SimpleFeaturePyramid` (ViTDet) turns one map at stride 16 into maps at strides 4 to 64
+([how to use it](own-config.md)).
+
+All were trained as detectors on the mini set with equal settings: 7 epochs from random weights, one
+thread of an AMD EPYC, by `python -m benchmarks.mini_set`. Multiply-adds are those of the backbone
+for 160×224; CPU time per image is that of the whole detector.
+
+| backbone | parameters | multiply-adds | CPU ms per image | training, CPU s | box AP | mask AP |
+|---|---:|---:|---:|---:|---:|---:|
+"""
+PLOT = """
+![box AP against multiply-adds](../benchmarks/results/mini_set_backbones.png)
 """
 COLUMNS = """
 | config | what | length | parameters | multiply-adds | at | result | weights |
@@ -50,9 +87,25 @@ def line(task: str, model: dict) -> str:
     return f'| {" | ".join(cells)} |\n'
 
 
+def backbone_line(row: dict[str, str]) -> str:
+    """The table's line of one row of benchmarks/results/mini_set_backbones.csv."""
+    cells = [
+        row['backbone'],
+        f'{int(row["backbone_parameters"]) / 1e6:.2f} M',
+        f'{int(row["backbone_macs"]) / 1e9:.3f} G',
+        f'{1000 * float(row["cpu_seconds_per_image"]):.1f}',
+        f'{float(row["train_cpu_seconds"]):.0f}',
+        f'{float(row["bbox_mAP"]):.3f}',
+        f'{float(row["segm_mAP"]):.3f}',
+    ]
+    return f'| {" | ".join(cells)} |\n'
+
+
 def page() -> str:
     """The whole page."""
-    parts = [HEAD]
+    with (ROOT / 'benchmarks/results/mini_set_backbones.csv').open() as file:
+        backbones = ''.join(map(backbone_line, csv.DictReader(file)))
+    parts = [HEAD, BACKBONES, backbones, PLOT]
     for task, title in TITLES.items():
         lines = ''.join(line(task, model) for model in read_models(task))
         parts.append(f'\n## {title}\n{COLUMNS}{lines}')
