@@ -1,23 +1,21 @@
 """Fixtures that several test files share."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
-
-# Triton decides at import whether kernels are interpreted; without a GPU they have to be.
-os.environ.setdefault('TRITON_INTERPRET', '1')
 
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from mmengine.runner import checkpoint as mmengine_checkpoint
 
-import mmvig.__main__
-from tests.support.commands import call, forget_runs
+from tests.support.commands import call
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / 'shared' / 'data'
-_safe_globals_of_mmengine = getattr(mmengine_checkpoint, 'get_torch_safe_globals', None)
+
+# Triton decides at its import whether kernels are interpreted; without a GPU they have to be.
+if not torch.cuda.is_available():
+    os.environ.setdefault('TRITON_INTERPRET', '1')
 
 # Examples chosen by hypothesis: a few fixed ones in the suite, many new ones in `make fuzz`.
 settings.register_profile(
@@ -40,27 +38,25 @@ def _seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture(autouse=True)
-def _no_command_has_run(monkeypatch):
-    """Take back what commands set in this process, so that tests do not depend on their order."""
-    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
-    monkeypatch.setattr(
-        mmengine_checkpoint, 'get_torch_safe_globals', _safe_globals_of_mmengine, raising=False
-    )
-
-
 @pytest.fixture(scope='session')
 def root() -> Path:
     return ROOT
 
 
 @pytest.fixture(scope='session')
-def coco_photos() -> Path:
-    """53 COCO photos in the stock layout; not part of the project."""
-    path = SHARED / 'coco_photos'
-    if not path.is_dir():
-        pytest.skip(f'no photos at {path}')
-    return path
+def coco_photos(tmp_path_factory) -> Path:
+    """A few images of many sizes in COCO's layout."""
+    from tests.support.photos import draw_coco, real_photos
+
+    return real_photos('coco_photos') or draw_coco(tmp_path_factory.mktemp('photos') / 'coco')
+
+
+@pytest.fixture(scope='session')
+def ade_photos(tmp_path_factory) -> Path:
+    """Three images with their masks in ADE20K's layout."""
+    from tests.support.photos import draw_ade, real_photos
+
+    return real_photos('ade_samples') or draw_ade(tmp_path_factory.mktemp('photos') / 'ade')
 
 
 @pytest.fixture(scope='session')
@@ -71,17 +67,31 @@ def workspace(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope='session')
+def valid_inputs(tmp_path_factory) -> Path:
+    """Small configs, data and checkpoints, not to be written to: see `input_folder`."""
+    from tests.support.invalid_inputs import make_inputs
+
+    folder = tmp_path_factory.mktemp('inputs')
+    make_inputs(folder)
+    return folder
+
+
 @pytest.fixture
-def mmvig_command(monkeypatch, capsys):
-    """Run `python -m mmvig …` in this process; returns what it wrote to stdout."""
+def input_folder(valid_inputs, tmp_path, monkeypatch) -> Path:
+    """The working folder, with valid inputs as hard links: changes must replace them."""
+    folder = tmp_path / 'here'
+    shutil.copytree(valid_inputs, folder, copy_function=os.link)
+    monkeypatch.chdir(folder)
+    return folder
 
-    def run(*args) -> str:
-        monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, args)])
-        forget_runs()
-        mmvig.__main__.main()
-        return capsys.readouterr().out
 
-    return run
+@pytest.fixture
+def cli(capfd, monkeypatch):
+    """Commands in this process: `cli.run(*argv)` returns status, stdout and stderr."""
+    from tests.support.cli import Cli  # imports the MM libraries, which tests of kernels do without
+
+    return Cli(capfd, monkeypatch)
 
 
 @pytest.fixture

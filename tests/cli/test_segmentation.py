@@ -38,7 +38,7 @@ def test_images_of_different_sizes_are_padded_after_normalisation(preprocessor):
         assert tuple(sample.pad_shape) == (50, 70)
 
 
-def test_equal_sizes_take_the_hosts_way(preprocessor):
+def test_equal_sizes_match_the_preprocessor_of_mmseg(preprocessor):
     from mmseg.models import SegDataPreProcessor
 
     host = dict(Config.fromfile(MINI).model.data_preprocessor)
@@ -49,7 +49,7 @@ def test_equal_sizes_take_the_hosts_way(preprocessor):
     assert torch.equal(preprocessor(batch)['inputs'], expected)
 
 
-def test_mini_labels_count_from_the_ground(workspace):
+def test_mini_labels_have_ground_as_class_zero(workspace):
     cfg = Config.fromfile(MINI)
     init_default_scope('mmseg')
     dataset = DATASETS.build(
@@ -67,11 +67,8 @@ def test_mini_labels_count_from_the_ground(workspace):
     assert found == set(range(6)), 'the ground and five shapes, nothing ignored'
 
 
-def test_training_on_photos_learns_resumes_and_is_tested_with_tta(tmp_path):
-    """The real pipeline at 512×512 on ADE20K photos, with the smallest backbone."""
-    photos = ROOT.parent / 'shared/data/ade_samples'
-    if not photos.is_dir():
-        pytest.skip(f'no photos at {photos}')
+def test_training_on_photos_learns_resumes_and_is_tested_with_tta(ade_photos, tmp_path):
+    """The real pipeline at 512×512, with the smallest backbone."""
     options = [
         'model.backbone.arch=nano',
         'model.backbone.init_cfg=None',
@@ -92,7 +89,7 @@ def test_training_on_photos_learns_resumes_and_is_tested_with_tta(tmp_path):
         options += [
             f'{loader}.num_workers=0',
             f'{loader}.persistent_workers=False',
-            f'{loader}.dataset.data_root={photos}',
+            f'{loader}.dataset.data_root={ade_photos}',
             f'{loader}.dataset.data_prefix.img_path=images/validation',
             f'{loader}.dataset.data_prefix.seg_map_path=annotations/validation',
         ]

@@ -23,6 +23,8 @@ RANKS = (
     'mmvig.checks',
     'mmvig.engine',
     'mmvig.apis',
+    'mmvig.backbones',  # former names
+    'mmvig.inference',
     'mmvig.visualization',
     'mmvig.webui',
     'mmvig.cli',

@@ -13,7 +13,7 @@ class Backbone(BaseModule):
     """A backbone in parts: the stem is part 0, the stages (or blocks) count from 1.
 
     A subclass has `ARCHS` with an entry 'tiny', builds its modules after `super().__init__`, and
-    says by `parts` which of them belong to which part.
+    says by `freezable_parts` which of them belong to which part.
 
     Attributes:
         out_channels (tuple[int]): Width of each returned map.
@@ -26,7 +26,7 @@ class Backbone(BaseModule):
 
     def __init__(
         self,
-        count: int,
+        num_stages: int,
         in_channels: int,
         out_indices: Sequence[int],
         frozen_stages: int,
@@ -37,11 +37,15 @@ class Backbone(BaseModule):
         if (
             not isinstance(out_indices, Sequence)
             or not out_indices
-            or any(i not in range(count) for i in out_indices)
+            or any(i not in range(num_stages) for i in out_indices)
         ):
-            raise ValueError(f'expected out_indices within 0 … {count - 1}, got {out_indices!r}')
-        if frozen_stages not in range(-1, count + 1):
-            raise ValueError(f'expected frozen_stages within -1 … {count}, got {frozen_stages!r}')
+            raise ValueError(
+                f'expected out_indices within 0 … {num_stages - 1}, got {out_indices!r}'
+            )
+        if frozen_stages not in range(-1, num_stages + 1):
+            raise ValueError(
+                f'expected frozen_stages within -1 … {num_stages}, got {frozen_stages!r}'
+            )
         if not isinstance(in_channels, int) or in_channels < 1:
             raise ValueError(f'expected in_channels to be 1 or more, got {in_channels!r}')
         self.in_channels = in_channels
@@ -50,7 +54,7 @@ class Backbone(BaseModule):
         self.with_cp = with_cp
 
     @classmethod
-    def setting_of(cls, arch: str | dict) -> dict:
+    def resolve_arch(cls, arch: str | dict) -> dict:
         """The sizes of an arch given by name or as a dict with the keys of the named ones."""
         if isinstance(arch, str):
             if arch not in cls.ARCHS:
@@ -58,10 +62,10 @@ class Backbone(BaseModule):
                     f'expected arch to be one of {", ".join(cls.ARCHS)} or a dict, got {arch!r}'
                 )
             return cls.ARCHS[arch]
-        names = set(cls.ARCHS['tiny'])
-        if not isinstance(arch, dict) or set(arch) != names:
+        keys = set(cls.ARCHS['tiny'])
+        if not isinstance(arch, dict) or set(arch) != keys:
             got = sorted(arch) if isinstance(arch, dict) else arch
-            raise ValueError(f'expected an arch dict with {sorted(names)}, got {got}')
+            raise ValueError(f'expected an arch dict with {sorted(keys)}, got {got}')
         for name, sizes in arch.items():
             listed = sizes if isinstance(sizes, list | tuple) else [sizes]
             if not all(isinstance(n, bool) or (isinstance(n, int) and n > 0) for n in listed):
@@ -70,25 +74,25 @@ class Backbone(BaseModule):
                 )
         return arch
 
-    def parts(self) -> Iterator[list[nn.Module | nn.Parameter]]:
+    def freezable_parts(self) -> Iterator[list[nn.Module | nn.Parameter]]:
         """Modules and parameters of the stem, then of each stage with its output norm."""
         raise NotImplementedError
 
     def init_weights(self) -> None:
         """Initialise at random as the authors' code does, then load `init_cfg`'s checkpoint."""
-        self.init_random()
+        self.init_from_scratch()
         if self.init_cfg:
-            wanted = dict(self.init_cfg)
-            if wanted.pop('type', None) != 'Pretrained' or set(wanted) - {'checkpoint', 'prefix'}:
+            options = dict(self.init_cfg)
+            if options.pop('type', None) != 'Pretrained' or set(options) - {'checkpoint', 'prefix'}:
                 raise ValueError(
                     "expected init_cfg=dict(type='Pretrained', checkpoint=…[, prefix=…]) or None, "
                     f'got {self.init_cfg}'
                 )
-            load_pretrained(self, wanted['checkpoint'], wanted.get('prefix', ''))
+            load_pretrained(self, options['checkpoint'], options.get('prefix', ''))
         self._is_init = True
 
-    def init_random(self) -> None:
-        """Linear layers get normal weights and no bias; what else there is keeps torch's values."""
+    def init_from_scratch(self) -> None:
+        """Linear layers get normal weights and zero biases; others keep torch's values."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)
@@ -102,35 +106,36 @@ class Backbone(BaseModule):
                 f'{list(image_BCYX.shape)}'
             )
 
-    def run(self, block: nn.Module, x: Tensor) -> Tensor:
-        """`block(x)`, to be recomputed in the backward pass if `with_cp` asks for it."""
-        if self.with_cp and x.requires_grad:
-            return checkpoint(block, x, use_reentrant=False)
-        return block(x)
-
     def train(self, mode: bool = True) -> 'Backbone':
         """Set the mode; frozen stages stay in eval mode."""
         super().train(mode)
         self.freeze()
         return self
 
-    def unused(self) -> list[nn.Module | nn.Parameter]:
-        """What comes after the last map that is returned."""
-        parts = list(self.parts())[self.out_indices[-1] + 2 :]
+    def unused_modules(self) -> list[nn.Module | nn.Parameter]:
+        """Modules and parameters after the last map that is returned."""
+        parts = list(self.freezable_parts())[self.out_indices[-1] + 2 :]
         return [module for part in parts for module in part]
 
     def freeze(self) -> None:
         """No gradients and eval mode for the first `frozen_stages + 1` parts.
 
-        No gradients either for what is unused: of several processes, each would wait for them.
+        Unused modules are frozen too: DDP waits for the gradient of every trainable parameter.
         """
-        for module in self.unused():
+        for module in self.unused_modules():
             module.requires_grad_(False)
-        for _, part in zip(range(self.frozen_stages + 1), self.parts(), strict=False):
+        for _, part in zip(range(self.frozen_stages + 1), self.freezable_parts(), strict=False):
             for module in part:
                 module.requires_grad_(False)
                 if isinstance(module, nn.Module):
                     module.eval()
+
+
+def maybe_checkpoint(block: nn.Module, x: Tensor, with_cp: bool) -> Tensor:
+    """`block(x)`, recomputed in the backward pass if `with_cp` is set."""
+    if with_cp and x.requires_grad:
+        return checkpoint(block, x, use_reentrant=False)
+    return block(x)
 
 
 def drop_path_rates(last: float, count: int) -> list[float]:

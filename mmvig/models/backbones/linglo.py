@@ -15,10 +15,10 @@ class LinGlo(MultiScaleBackbone):
     """Key-only attention in alternation with convolution, at strides 4, 8, 16 and 32.
 
     A reading of the paper's abstract, since its formulas and sizes are not available to us; no
-    number of the paper is claimed. `mmvig.models.layers.key_only_attention` has the equations. In every stage the blocks
-    alternate, convolution first; stem, steps and MLP are those of `MultiScaleViG`. Sizes are ⌈n/2⌉
-    at each halving, so odd ones work. The maps are contiguous NCHW tensors: mmcv's RoIAlign
-    misreads channels-last ones.
+    number of the paper is claimed. `mmvig.models.layers.key_only_attention` has the equations. In
+    every stage the blocks alternate, convolution first; stem, steps and MLP are those of
+    `MultiScaleViG`. Sizes are ⌈n/2⌉ at each halving, so odd ones work. The maps are contiguous NCHW
+    tensors.
 
     Args:
         arch (str | dict): 'nano' (for CPUs), 'tiny', 'small', all ours, or a dict with `channels`,
@@ -84,17 +84,17 @@ class LinGlo(MultiScaleBackbone):
         super().__init__(
             arch,
             make_block,
-            in_channels,
-            out_indices,
-            frozen_stages,
-            drop_path_rate,
-            with_cp,
-            init_cfg,
+            in_channels=in_channels,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            drop_path_rate=drop_path_rate,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
         )
 
     @classmethod
-    def setting_of(cls, arch: str | dict) -> dict:
-        setting = super().setting_of(arch)
+    def resolve_arch(cls, arch: str | dict) -> dict:
+        setting = super().resolve_arch(arch)
         if min(setting['depths']) < 2:
             raise ValueError(
                 'expected depths of at least 2, so that every stage has convolution and attention; '

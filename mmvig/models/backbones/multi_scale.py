@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from mmvig.models.layers.conv import ConvNorm, to_nchw
 
-from .base import Backbone, drop_path_rates
+from .base import Backbone, drop_path_rates, maybe_checkpoint
 
 
 class Stage(nn.Module):
@@ -17,12 +17,18 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList(blocks)
         self.downsample = downsample
 
+    def forward(self, x_BYXC: Tensor, with_cp: bool = False) -> Tensor:
+        """The blocks alone: the map before the step down is the stage's output."""
+        for block in self.blocks:
+            x_BYXC = maybe_checkpoint(block, x_BYXC, with_cp)
+        return x_BYXC
+
 
 class MultiScaleBackbone(Backbone):
     """Feature maps at strides 4, 8, 16 and 32 of an image of any size.
 
     Sizes are ⌈n/2⌉ at each halving, so odd ones work, down to one pixel. The maps are contiguous
-    NCHW tensors: mmcv's RoIAlign misreads channels-last ones.
+    NCHW tensors.
 
     Args:
         arch: see the subclass; a dict has one entry per stage in every list.
@@ -43,10 +49,16 @@ class MultiScaleBackbone(Backbone):
         with_cp: bool,
         init_cfg: dict | None,
     ) -> None:
-        setting = self.setting_of(arch)
+        setting = self.resolve_arch(arch)
         channels, depths = setting['channels'], setting['depths']
-        count = len(depths)
-        super().__init__(count, in_channels, out_indices, frozen_stages, with_cp, init_cfg)
+        super().__init__(
+            num_stages=len(depths),
+            in_channels=in_channels,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
         self.out_channels = tuple(channels[i] for i in self.out_indices)
         self.out_strides = tuple(2 ** (i + 2) for i in self.out_indices)
 
@@ -59,15 +71,15 @@ class MultiScaleBackbone(Backbone):
         for i, width in enumerate(channels):
             sizes = {name: values[i] for name, values in setting.items()}
             blocks = [make_block(sizes, j, next(rates)) for j in range(depths[i])]
-            down = ConvNorm(width, channels[i + 1]) if i + 1 < count else None
+            down = ConvNorm(width, channels[i + 1]) if i + 1 < len(depths) else None
             self.stages.append(Stage(blocks, down))
         for i in self.out_indices:
             self.add_module(f'norm{i}', nn.LayerNorm(channels[i]))
         self.freeze()
 
     @classmethod
-    def setting_of(cls, arch: str | dict) -> dict:
-        setting = super().setting_of(arch)
+    def resolve_arch(cls, arch: str | dict) -> dict:
+        setting = super().resolve_arch(arch)
         lengths = {
             name: len(values) if isinstance(values, Sequence) else 'none'
             for name, values in setting.items()
@@ -82,8 +94,7 @@ class MultiScaleBackbone(Backbone):
         x_BYXC = self.stem(image_BCYX.permute(0, 2, 3, 1).contiguous())
         maps = []
         for i, stage in enumerate(self.stages):
-            for block in stage.blocks:
-                x_BYXC = self.run(block, x_BYXC)
+            x_BYXC = stage(x_BYXC, self.with_cp)
             if i in self.out_indices:
                 maps.append(to_nchw(getattr(self, f'norm{i}')(x_BYXC)))
             if i == max(self.out_indices):
@@ -91,14 +102,14 @@ class MultiScaleBackbone(Backbone):
             x_BYXC = stage.downsample(x_BYXC)
         return tuple(maps)
 
-    def parts(self) -> Iterator[list[nn.Module]]:
+    def freezable_parts(self) -> Iterator[list[nn.Module]]:
         yield [self.stem]
         for i, stage in enumerate(self.stages):
             yield [stage, getattr(self, f'norm{i}')] if i in self.out_indices else [stage]
 
-    def unused(self) -> list[nn.Module]:
+    def unused_modules(self) -> list[nn.Module]:
         step = self.stages[self.out_indices[-1]].downsample
-        return [*([step] if step else []), *super().unused()]
+        return [*([step] if step else []), *super().unused_modules()]
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter for layer-wise learning-rate decay, as mmpretrain defines it.

@@ -15,7 +15,7 @@ class MultiScaleViG(MultiScaleBackbone):
     """Multi-scale ViG: feature maps at strides 4, 8, 16 and 32 of an image of any size.
 
     Sizes are ⌈n/2⌉ at each halving, so odd ones work, down to one pixel. The maps are contiguous
-    NCHW tensors: mmcv's RoIAlign misreads channels-last ones.
+    NCHW tensors.
 
     Args:
         arch (str | dict): 'nano' (for CPUs, ours), 'tiny', 'small', 'base' (ViG-H-T, -S, -B), or a
@@ -89,10 +89,10 @@ class MultiScaleViG(MultiScaleBackbone):
         super().__init__(
             arch,
             make_block,
-            in_channels,
-            out_indices,
-            frozen_stages,
-            drop_path_rate,
-            with_cp,
-            init_cfg,
+            in_channels=in_channels,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            drop_path_rate=drop_path_rate,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
         )

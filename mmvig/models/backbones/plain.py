@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmvig.models.layers.conv import to_nchw
 
-from .base import Backbone, drop_path_rates
+from .base import Backbone, drop_path_rates, maybe_checkpoint
 
 STRIDE = 16
 
@@ -19,7 +19,7 @@ class PlainBackbone(Backbone):
     An image whose sides are no multiples of 16 is padded with zeros at its right and lower border,
     so maps have ⌈n/16⌉ rows and columns. The position embedding, learned on a grid of
     `pretrain_img_size / 16`, is resized to the map's grid by bicubic interpolation. The maps are
-    contiguous NCHW tensors: mmcv's RoIAlign misreads channels-last ones.
+    contiguous NCHW tensors.
 
     Args:
         setting: the entry of `ARCHS`, with `channels`, `depth` and what the subclass needs.
@@ -47,7 +47,14 @@ class PlainBackbone(Backbone):
         channels, depth = setting['channels'], setting['depth']
         if out_indices is None:
             out_indices = (depth - 1,)
-        super().__init__(depth, in_channels, out_indices, frozen_stages, with_cp, init_cfg)
+        super().__init__(
+            num_stages=depth,
+            in_channels=in_channels,
+            out_indices=out_indices,
+            frozen_stages=frozen_stages,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
         if pretrain_img_size < STRIDE or pretrain_img_size % STRIDE:
             raise ValueError(
                 f'expected pretrain_img_size to be a multiple of {STRIDE}, got {pretrain_img_size}'
@@ -67,8 +74,8 @@ class PlainBackbone(Backbone):
         """The final norm is `norm`, which a classification model has too; others are numbered."""
         return 'norm' if index == len(self.blocks) - 1 else f'norm{index}'
 
-    def init_random(self) -> None:
-        super().init_random()
+    def init_from_scratch(self) -> None:
+        super().init_from_scratch()
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 
     def embed(self, image_BCYX: Tensor) -> Tensor:
@@ -106,13 +113,13 @@ class PlainBackbone(Backbone):
         x = self.to_blocks(x_BYXC)
         outputs = []
         for i, block in enumerate(self.blocks[: self.out_indices[-1] + 1]):
-            x = self.run(block, x)
+            x = maybe_checkpoint(block, x, self.with_cp)
             if i in self.out_indices:
                 normed = getattr(self, self._norm_name(i))(x)
                 outputs.append(self.to_output(normed, rows, columns))
         return tuple(outputs)
 
-    def parts(self) -> Iterator[list[nn.Module | nn.Parameter]]:
+    def freezable_parts(self) -> Iterator[list[nn.Module | nn.Parameter]]:
         yield [self.stem, self.pos_embed]
         for i, block in enumerate(self.blocks):
             normed = i in self.out_indices

@@ -20,7 +20,7 @@ class PlainViG(PlainBackbone):
 
     An image whose sides are no multiples of 16 is padded with zeros at its right and lower border.
     `mmvig.SimpleFeaturePyramid` makes maps at strides 4 to 32 of the one at stride 16. The maps are
-    contiguous NCHW tensors: mmcv's RoIAlign misreads channels-last ones.
+    contiguous NCHW tensors.
 
     Args:
         arch (str | dict): 'nano' (for CPUs, ours), 'tiny', 'small', 'base' (ViG-T, -S, -B), or a
@@ -66,7 +66,7 @@ class PlainViG(PlainBackbone):
         op_backend: str = 'auto',
         init_cfg: dict | None = None,
     ) -> None:
-        setting = self.setting_of(arch)
+        setting = self.resolve_arch(arch)
         channels = setting['channels']
 
         def make_block(drop_path: float) -> Block:
@@ -83,20 +83,20 @@ class PlainViG(PlainBackbone):
         )
         super().__init__(
             setting,
-            stem,
-            make_block,
-            RMSNorm,
-            in_channels,
-            out_indices,
-            pretrain_img_size,
-            frozen_stages,
-            drop_path_rate,
-            with_cp,
-            init_cfg,
+            stem=stem,
+            make_block=make_block,
+            norm=RMSNorm,
+            in_channels=in_channels,
+            out_indices=out_indices,
+            pretrain_img_size=pretrain_img_size,
+            frozen_stages=frozen_stages,
+            drop_path_rate=drop_path_rate,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
         )
         self.freeze()
 
-    def init_random(self) -> None:
-        super().init_random()
+    def init_from_scratch(self) -> None:
+        super().init_from_scratch()
         for block in self.blocks:
             block.mixer.init_projections()

@@ -24,14 +24,14 @@ class ViR(PlainBackbone):
 
     Patches of 16×16 with learned positions, the class token after them, blocks of LayerNorm,
     retention, LayerScale and a GELU MLP of four times the width. Retention has three forms with
-    equal numbers, see `mmvig.models.layers.retention`, which also says where the authors' published code departs
-    from the paper; it is the paper's formula that is built here, without softmax. No weights have
+    equal numbers; `mmvig.models.layers.retention` has them, and says where the authors' published
+    code departs from the paper. Here the paper's formula is built, without softmax. No weights have
     been published.
 
     In autoregressive mode a token reads only those before it in raster order, and `step` takes one
     token at a time in constant memory. Detection and segmentation want the bidirectional mode. An
     image whose sides are no multiples of 16 is padded with zeros at its right and lower border. The
-    maps are contiguous NCHW tensors: mmcv's RoIAlign misreads channels-last ones.
+    maps are contiguous NCHW tensors.
 
     Args:
         arch (str | dict): 'nano' (for CPUs, ours), 'tiny', 'small', 'base', 'large', or a dict with
@@ -93,7 +93,7 @@ class ViR(PlainBackbone):
             raise ValueError(
                 f'expected out_type to be one of {", ".join(OUT_TYPES)}; got {out_type!r}'
             )
-        setting = self.setting_of(arch)
+        setting = self.resolve_arch(arch)
         channels = setting['channels']
         bidirectional = mode == 'bidirectional'
         norm = partial(nn.LayerNorm, eps=1e-6)
@@ -105,26 +105,26 @@ class ViR(PlainBackbone):
 
         super().__init__(
             setting,
-            ConvNorm(in_channels, channels, STRIDE, STRIDE, padding=0, norm=nn.Identity),
-            make_block,
-            norm,
-            in_channels,
-            out_indices,
-            pretrain_img_size,
-            frozen_stages,
-            drop_path_rate,
-            with_cp,
-            init_cfg,
+            stem=ConvNorm(in_channels, channels, STRIDE, STRIDE, padding=0, norm=nn.Identity),
+            make_block=make_block,
+            norm=norm,
+            in_channels=in_channels,
+            out_indices=out_indices,
+            pretrain_img_size=pretrain_img_size,
+            frozen_stages=frozen_stages,
+            drop_path_rate=drop_path_rate,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
         )
         self.mode = mode
         self.out_type = out_type
-        # Autoregressive maps do not depend on the last token: then it only waits in checkpoints.
+        # Autoregressive maps do not use the class token; it is kept so that checkpoints load.
         self.reads_class = bidirectional or out_type == 'cls_token'
         self.cls_token = nn.Parameter(torch.zeros(1, 1, channels), requires_grad=self.reads_class)
         self.freeze()
 
-    def init_random(self) -> None:
-        super().init_random()
+    def init_from_scratch(self) -> None:
+        super().init_from_scratch()
         nn.init.normal_(self.cls_token, std=1e-6)
 
     def to_blocks(self, x_BYXC: Tensor) -> Tensor:
@@ -167,7 +167,7 @@ class ViR(PlainBackbone):
             following.append(state)
         return following, self.norm(token_BC)
 
-    def parts(self) -> Iterator[list[nn.Module | nn.Parameter]]:
-        stem, *blocks = super().parts()
+    def freezable_parts(self) -> Iterator[list[nn.Module | nn.Parameter]]:
+        stem, *blocks = super().freezable_parts()
         yield [*stem, self.cls_token]
         yield from blocks
