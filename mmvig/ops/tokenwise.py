@@ -49,11 +49,11 @@ def tokenwise(
 
 def _runs_in_chunks(x: Tensor, parts: Sequence[nn.Module]) -> bool:
     return (
-        x.device.type == 'cpu'
-        and x.shape[:-1].numel() > CHUNK_TOKENS
-        and not torch.is_autocast_enabled('cpu')
-        and not torch.compiler.is_compiling()
+        not torch.compiler.is_compiling()  # first: what follows would tie a graph to the size
         and not torch.jit.is_tracing()
+        and not torch.is_autocast_enabled('cpu')
+        and x.device.type == 'cpu'
+        and x.shape[:-1].numel() > CHUNK_TOKENS
         and not _has_global_hooks()
         and all(_is_tokenwise(part) and not _has_hooks(part) for part in parts)
     )

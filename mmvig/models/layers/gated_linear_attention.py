@@ -4,7 +4,6 @@ Dimension letters, here and in the other model files: B batch, C channels, Y X r
 T tokens = Y·X in raster order, H heads, K key width, V value width per head, R rank of the gates.
 """
 
-import torch
 from torch import Tensor, nn
 
 from mmvig.kernels import bi_gla
@@ -66,7 +65,7 @@ class GatedLinearAttention2d(nn.Module):
         self._init_xavier(self.local_conv)
 
     def init_projections(self) -> None:
-        """What the official plain backbone initialises its mixers with, and the others do not."""
+        """Initialise the linear layers as the official code does in its plain backbone only."""
         self._init_xavier(self.qkv, self.gate_down, self.gate_up, self.inject_gate, self.proj)
 
     @staticmethod
@@ -96,8 +95,7 @@ class GatedLinearAttention2d(nn.Module):
         gate = self.inject_gate(local_TC).sigmoid()
         global_TC = self.global_norm(self._split_heads(global_TC)).flatten(-2)
         local_TC = self.local_norm(self._split_heads(local_TC)).flatten(-2)
-        # gate ⊙ global + (1 - gate) ⊙ local
-        return self.proj(self.activation(torch.lerp(local_TC, global_TC, gate)))
+        return self.proj(self.activation(gate * global_TC + (1 - gate) * local_TC))
 
     def _split_heads(self, x_BTC: Tensor) -> Tensor:
         return x_BTC.unflatten(-1, (self.heads, -1))
