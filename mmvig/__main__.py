@@ -2,12 +2,13 @@
 
 import importlib
 import sys
+from collections.abc import Sequence
 
 COMMANDS = {
     'train': 'train a config, or resume a training',
     'test': 'evaluate a checkpoint',
-    'predict': 'predict images and draw what was found',
-    'inspect': 'draw what goes on inside a backbone',
+    'predict': 'predict images and draw the results',
+    'inspect': 'draw the inside of a backbone',
     'plot': 'draw the curves of trainings',
     'serve': 'open a local page to try models on',
     'list': 'list the configs',
@@ -17,16 +18,16 @@ COMMANDS = {
 }
 
 
-def main() -> None:
-    name = sys.argv[1] if len(sys.argv) > 1 else None
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command that `argv`, by default the process's arguments, names first."""
+    name, *rest = (sys.argv[1:] if argv is None else argv) or [None]
     if name not in COMMANDS:
         listing = '\n'.join(f'  {key:10} {text}' for key, text in COMMANDS.items())
-        wanted_help = name in ('-h', '--help')
-        stream = sys.stdout if wanted_help else sys.stderr
+        asked = name in ('-h', '--help')
+        stream = sys.stdout if asked else sys.stderr
         stream.write(f'usage: python -m mmvig COMMAND …, with COMMAND one of\n{listing}\n')
-        sys.exit(0 if wanted_help else 2)
-    sys.argv[:2] = [f'mmvig {name}']
-    importlib.import_module(f'mmvig.cli.{name.replace("-", "_")}').main()
+        sys.exit(0 if asked else 2)
+    importlib.import_module(f'mmvig.cli.{name.replace("-", "_")}').main(rest)
 
 
 if __name__ == '__main__':

@@ -10,15 +10,15 @@ def config_root() -> Path:
     """The folder with `det/`, `seg/` and `cls/`: inside a wheel, or beside the package.
 
     Raises:
-        FileNotFoundError: neither is there.
+        FileNotFoundError: there is neither.
     """
     package = Path(__file__).resolve().parent
-    places = (package / '.mim/configs', package.parent / 'configs')
-    for place in places:
-        if all((place / task).is_dir() for task in TASKS):
-            return place
+    folders = (package / '.mim/configs', package.parent / 'configs')
+    for folder in folders:
+        if all((folder / task).is_dir() for task in TASKS):
+            return folder
     raise FileNotFoundError(
-        f'expected the configs of mmvig at {places[0]} (a wheel) or {places[1]} (a checkout); '
+        f'expected the configs of mmvig at {folders[0]} (a wheel) or {folders[1]} (a checkout); '
         'install mmvig again from a wheel or with pip install -e'
     )
 
@@ -38,19 +38,19 @@ def get_config(name: str) -> str:
         name: 'vig_maskrcnn' or 'det/vig_maskrcnn', with or without '.py'.
 
     Raises:
-        ValueError: there is no such config; names the nearest.
+        ValueError: there is no such config; the message names the nearest.
     """
-    wanted = name.removesuffix('.py')
+    stem = name.removesuffix('.py')
     configs = list_configs()
     for key, path in configs.items():
-        if wanted in (key, key.partition('/')[2]):
+        if stem in (key, key.partition('/')[2]):
             return str(path)
     known = {short for key in configs for short in (key, key.partition('/')[2])}
-    close = difflib.get_close_matches(wanted, known, n=3)
+    close = difflib.get_close_matches(stem, known, n=3)
     hint = f'did you mean {" or ".join(close)}?' if close else 'see python -m mmvig list'
     raise ValueError(f'mmvig has no config {name!r}; {hint}')
 
 
-def promise(path: Path) -> str:
+def config_summary(path: Path) -> str:
     """The first line of a config's header: what it trains, on what data."""
     return path.read_text().split('"""')[1].strip().splitlines()[0]

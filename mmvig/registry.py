@@ -27,6 +27,9 @@ HOOKS = root.Registry(
     scope='mmvig',
     locations=['mmvig.engine.hooks', 'mmvig.engine.resume'],
 )
+RUNNERS = root.Registry(
+    'runner', parent=root.RUNNERS, scope='mmvig', locations=['mmvig.engine.runner']
+)
 STRATEGIES = root.Registry(
     'strategy', parent=root.STRATEGIES, scope='mmvig', locations=['mmvig.engine.strategies']
 )

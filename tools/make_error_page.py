@@ -7,19 +7,22 @@ from tests.support.error_cases import GROUPS
 PAGE = Path(__file__).resolve().parents[1] / 'docs/errors.md'
 TEXT = """# What wrong input says
 
-Each line below was tried (`tests/checks/test_errors.py`, which also keeps this page true): the command
-ends with status 2 and this line after `error: ` on stderr, files that were there stay as they
-were, and no code out of a checkpoint runs. An ellipsis stands for what depends on place or
-version. `det.py` and `seg.py` are small configs of Mask R-CNN and UperNet, `det.pth` and
-`seg.pth` their checkpoints. `MMVIG_TRACEBACK=1` before a command shows the whole traceback too.
+`tests/checks/test_errors.py` tries each line below and keeps this page up to date: the command ends
+with status 2 and this line after `error: ` on stderr, existing files stay as they are, and no code
+from a checkpoint runs. An ellipsis stands for what depends on place or version. `det.py` and
+`seg.py` are small configs of Mask R-CNN and UperNet, `det.pth` and `seg.pth` their checkpoints.
+`MMVIG_TRACEBACK=1` before a command shows the whole traceback too.
 
 Images of one channel, with alpha, of 16 bits, in CMYK, or turned by EXIF are read as what they
 show, and images without instances, boxes that reach over a border, and annotations of less than a
-pixel are taken or left out with a note (`tests/checks/test_images.py`). On a full disk the last good
-checkpoint stays (`tests/cli/test_full_disk.py`).
+pixel are taken or left out with a note (`tests/checks/test_images.py`). On a full disk the last
+good checkpoint stays (`tests/cli/test_full_disk.py`).
 
-The checks of labels, sizes and annotation files belong to the commands of mmvig. Another
-`train.py`, such as mmdet's own, runs the same configs without them.
+Another `train.py`, such as mmdet's own, runs the same configs without these checks. A config gets
+most of them there too by `runner_type = 'mmvig.CheckedRunner'` (model, classes, samples, masks,
+checkpoint), and a program of one's own the others by `mmvig.checks.check(cfg, 'train', 'val')`
+(sections, settings, files, annotations). With `runner_type = 'FlexibleRunner'`, for FSDP and other
+strategies, the commands check the same.
 """
 
 

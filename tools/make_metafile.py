@@ -3,8 +3,9 @@
 docs/model-zoo.md is written anew from them.
 
 Parameters and multiply-adds are counted (`tools/get_flops.py`) for one image of 800×1280 (det),
-512×512 or the crop (seg) and 224×224 (cls). Results are those of benchmarks/results/mini_set_results.csv, which
-were measured here, and of the official release, which are published.
+512×512 or the crop (seg) and 224×224 (cls). Results are those of
+benchmarks/results/mini_set_results.csv, which were measured here, and of the official release,
+which are published.
 """
 
 import csv
@@ -14,8 +15,8 @@ import make_model_zoo
 import yaml
 from mmengine.config import Config
 
-from mmvig.cli.flops import count
-from mmvig.configs import TASKS, list_configs, promise
+from mmvig.configs import TASKS, config_summary, list_configs
+from mmvig.engine.flops import count_flops
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = 'https://github.com/hustvl/ViG'
@@ -47,15 +48,15 @@ def entry(name: str, path: Path, results: list[dict]) -> dict:
     task, _, short = name.partition('/')
     cfg = Config.fromfile(path)
     shape = shape_of(task, cfg)
-    counts = count(cfg, shape)
+    counts = count_flops(cfg, shape)
     loop = cfg.train_cfg
     length = {'Iterations': loop.max_iters} if 'max_iters' in loop else {'Epochs': loop.max_epochs}
-    found = {
+    model = {
         'Name': short,
         'In Collection': 'mmvig',
         'Config': f'configs/{name}.py',
         'Metadata': {
-            'Description': promise(path),
+            'Description': config_summary(path),
             'Training Data': cfg.train_dataloader.dataset.type.split('.')[-1],
             **length,
             'Parameters': counts['parameters'],
@@ -65,7 +66,7 @@ def entry(name: str, path: Path, results: list[dict]) -> dict:
     }
     rows = [row for row in results if row['config'] == name]
     if rows:
-        found['Results'] = [
+        model['Results'] = [
             {
                 'Task': row['task'],
                 'Dataset': row['data'],
@@ -75,15 +76,15 @@ def entry(name: str, path: Path, results: list[dict]) -> dict:
         ]
     elif name in PUBLISHED:
         file, top1 = PUBLISHED[name]
-        found['Results'] = [
+        model['Results'] = [
             {
                 'Task': 'Image Classification',
                 'Dataset': 'ImageNet-1k',
                 'Metrics': {'Top 1 Accuracy (published)': top1},
             }
         ]
-        found['Weights'] = f'https://huggingface.co/hustvl/ViG/resolve/main/{file}'
-    return found
+        model['Weights'] = f'https://huggingface.co/hustvl/ViG/resolve/main/{file}'
+    return model
 
 
 def write(path: Path, content: dict) -> None:

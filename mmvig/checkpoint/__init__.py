@@ -1,15 +1,25 @@
 """Weights: official names and ours, and reading them without running code from a file."""
 
-from .loading import backbone_weights, check_fit, load_pretrained, read, weights_of
+from .loading import (
+    backbone_weights,
+    check_fit,
+    check_shapes,
+    load_pretrained,
+    read,
+    shapes_of,
+    weights_of,
+)
 from .official_keys import from_official, is_official, to_official
 
 __all__ = [
     'backbone_weights',
     'check_fit',
+    'check_shapes',
     'from_official',
     'is_official',
     'load_pretrained',
     'read',
+    'shapes_of',
     'to_official',
     'weights_of',
 ]

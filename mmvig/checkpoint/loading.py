@@ -1,4 +1,4 @@
-"""Reading weights safely, and into a backbone: nothing is left over on either side in silence."""
+"""Reading weights safely, and into a backbone: no key on either side is left out silently."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -103,13 +103,12 @@ def weights_of(checkpoint: Mapping, source: str = 'the checkpoint') -> Mapping[s
         or not weights
         or not all(isinstance(value, Tensor) for value in weights.values())
     ):
-        found = (
-            join_some(list(checkpoint))
-            if isinstance(checkpoint, Mapping)
-            else type(checkpoint).__name__
+        content = (
+            join_some(checkpoint) if isinstance(checkpoint, Mapping) else type(checkpoint).__name__
         )
         raise ValueError(
-            f'expected a state dict in {source}, bare or under `model` or `state_dict`; got {found}'
+            f'expected a state dict in {source}, bare or under `model` or `state_dict`; '
+            f'got {content}'
         )
     return weights
 
@@ -136,7 +135,7 @@ def load_pretrained(backbone: nn.Module, source: str, prefix: str = '') -> None:
     """Load `source` into a backbone; what does not fit is an error that names every key.
 
     Two differences are expected and only logged: a classification head in the file is left out,
-    and output norms, which a classification model does not have, keep their present values.
+    and output norms, which a classification model lacks, keep their present values.
 
     Raises:
         FileNotFoundError, ValueError: see `read`.
@@ -145,16 +144,16 @@ def load_pretrained(backbone: nn.Module, source: str, prefix: str = '') -> None:
     weights = backbone_weights(read(source), prefix, source)
     head = [key for key in weights if key.startswith('head.')]
     weights = {key: value for key, value in weights.items() if key not in head}
-    own = backbone.state_dict()
-    new_norms = [key for key in own if key not in weights and ADDED_NORM.fullmatch(key)]
-    unused_norms = [key for key in weights if key not in own and OUTPUT_NORM.fullmatch(key)]
+    shapes = shapes_of(backbone)
+    new_norms = [key for key in shapes if key not in weights and ADDED_NORM.fullmatch(key)]
+    unused_norms = [key for key in weights if key not in shapes and OUTPUT_NORM.fullmatch(key)]
     check_fit(backbone, weights, source, except_for={*new_norms, *unused_norms})
     backbone.load_state_dict(
         {key: value for key, value in weights.items() if key not in unused_norms}, strict=False
     )
     for what, keys in (
         ('left out the head', head),
-        ('kept as they were, for the file has none', new_norms),
+        ('kept as they were, as the file has none', new_norms),
         ('left out output norms this backbone does not use', unused_norms),
     ):
         if keys:
@@ -169,16 +168,32 @@ def check_fit(
     Raises:
         ValueError: keys are missing, unknown or of another shape; the message names them.
     """
-    own = {key: value for key, value in model.state_dict().items() if key not in except_for}
+    check_shapes(shapes_of(model), weights, source, type(model).__name__, except_for)
+
+
+def shapes_of(model: nn.Module) -> dict[str, torch.Size]:
+    """The shape of every entry of the model's state dict."""
+    return {key: value.shape for key, value in model.state_dict().items()}
+
+
+def check_shapes(
+    shapes: Mapping[str, torch.Size],
+    weights: Mapping[str, Tensor],
+    source: str,
+    owner: str,
+    except_for: Collection[str] = (),
+) -> None:
+    """As `check_fit`, for a model called `owner` whose state dict has these `shapes`."""
+    shapes = {key: shape for key, shape in shapes.items() if key not in except_for}
     problems = {
-        'missing': [key for key in own if key not in weights],
-        'unknown': [key for key in weights if key not in own and key not in except_for],
+        'missing': [key for key in shapes if key not in weights],
+        'unknown': [key for key in weights if key not in shapes and key not in except_for],
         'of another shape': [
-            f'{key} (expected {list(own[key].shape)}, got {list(value.shape)})'
+            f'{key} (expected {list(shapes[key])}, got {list(value.shape)})'
             for key, value in weights.items()
-            if key in own and value.shape != own[key].shape
+            if key in shapes and value.shape != shapes[key]
         ],
     }
     if any(problems.values()):
-        found = '; '.join(f'{name}: {join_some(keys)}' for name, keys in problems.items() if keys)
-        raise ValueError(f'{source} does not fit {type(model).__name__}: {found}')
+        listing = '; '.join(f'{name}: {join_some(keys)}' for name, keys in problems.items() if keys)
+        raise ValueError(f'{source} does not fit {owner}: {listing}')

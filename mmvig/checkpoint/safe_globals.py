@@ -1,31 +1,62 @@
 """What a checkpoint of mmengine may name besides tensors, numbers and containers.
 
-mmengine's own list, where it has one, allows `getattr` as it is, and with that a file reaches every
-function there is. Upstream mmengine has no list. This one serves both.
+mmengine's own list, where it has one, allows plain `getattr`, through which a file can reach any
+function. Upstream mmengine has no list. This one serves both.
 """
 
 import _codecs
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pickle import UnpicklingError
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import checkpoint as mmengine_checkpoint
+
+# torch refuses to load anything where both variables are set.
+_FORCE, _FORBID = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+_LIST = 'get_torch_safe_globals'
 
 
 def allow() -> None:
     """Let `torch.load(weights_only=True)` read history buffers and NumPy arrays, in this process.
 
-    Not for the length of one call: torch 2.4 has no such way. Not once: the context manager of
-    newer ones, which mmengine uses, takes away on leaving what it shares with this list.
+    Registered globally, as torch 2.4 has no scoped form, and again on every call, as mmengine's use
+    of the scoped form in newer versions removes shared entries on exit.
     """
     present = torch.serialization.get_safe_globals()
     torch.serialization.add_safe_globals([item for item in _ALLOWED if item not in present])
 
 
+@contextmanager
+def only_weights() -> Iterator[None]:
+    """Within it no `torch.load` of this process, nor of those it starts, runs code from a file.
+
+    torch's switch wins over the argument `weights_only`, so a loader that retries without the
+    restriction is refused again. mmengine's list of allowed functions is empty meanwhile. On exit
+    the environment and mmengine are as they were.
+    """
+    environment = {name: os.environ.pop(name, None) for name in (_FORCE, _FORBID)}
+    mmengine_list = getattr(mmengine_checkpoint, _LIST, None)  # upstream has none
+    os.environ[_FORCE] = '1'
+    setattr(mmengine_checkpoint, _LIST, list)
+    allow()
+    try:
+        yield
+    finally:
+        os.environ.pop(_FORCE, None)
+        os.environ.update({k: value for k, value in environment.items() if value is not None})
+        if mmengine_list is None:
+            delattr(mmengine_checkpoint, _LIST)
+        else:
+            setattr(mmengine_checkpoint, _LIST, mmengine_list)
+
+
 def _statistic(owner: object, name: str) -> Callable:
-    """What `getattr` is for in these files: pickle writes the methods of a buffer as such calls."""
+    """`getattr` as these files need it: pickle writes a buffer's methods as such calls."""
     if owner is not HistoryBuffer or name not in ('min', 'max', 'current', 'mean'):
         raise UnpicklingError(f'getattr of {name} is not allowed')
     return getattr(HistoryBuffer, name)

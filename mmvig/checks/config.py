@@ -1,4 +1,4 @@
-"""Settings of a config that would otherwise fail late, far away, or not at all."""
+"""Settings of a config that would otherwise fail late, far from their cause, or not at all."""
 
 import math
 import tempfile
@@ -18,7 +18,7 @@ def _is_count(value) -> bool:
     return _is_number(value) and isinstance(value, int) and value >= 1
 
 
-# Setting, with * for train, val and test → what it must be, and whether it is.
+# Setting, with * for train, val and test → what it must be in words, and the test for it.
 _COUNT = ('a whole number, 1 or more', _is_count)
 _RATE = (
     'a number, 0 or more',
@@ -45,29 +45,37 @@ SECTIONS = {
 
 
 def check_settings(cfg: Config) -> None:
-    """Numbers are numbers and in their range, in sections that mmengine takes as they are.
+    """Numbers are numbers and in their range, in sections that mmengine does not check.
 
     Raises:
         UserError: names the setting, what it must be and what it is.
     """
-    for pattern, (wanted, fits) in SETTINGS.items():
+    for pattern, (expected, fits) in SETTINGS.items():
         splits = ('train', 'val', 'test') if pattern.startswith('*') else ('',)
         for split in splits:
             path = pattern.replace('*', split)
             value = _get(cfg, path)
             if value is not None and not fits(value):
-                raise UserError(f'expected {path} to be {wanted}, got {value!r}')
+                raise UserError(f'expected {path} to be {expected}, got {value!r}')
 
 
 def check_sections(cfg: Config, *tasks: str) -> None:
-    """What a task cannot do without is in the config."""
+    """The sections that a task cannot do without are in the config.
+
+    Raises:
+        UserError: names the one that is not.
+    """
     for section in ('model', *(name for task in tasks for name in SECTIONS[task])):
         if not cfg.get(section):
             raise UserError(f'expected the config to have a section {section!r}, it has none')
 
 
 def check_dataset(split: str, dataset) -> None:
-    """What every data set of an MM library has."""
+    """A data set's config is a dict with a type.
+
+    Raises:
+        UserError: it is not.
+    """
     place = f'{split}_dataloader.dataset'
     if not hasattr(dataset, 'get'):
         raise UserError(f'expected {place} to be a dict, got {dataset!r}')
@@ -79,11 +87,11 @@ def check_device(name: str | None) -> None:
     """A device that torch knows and this machine has.
 
     Raises:
-        UserError: it does not, with those there are.
+        UserError: it does not; lists the devices there are.
     """
     if name is None:
         return
-    there = ['cpu', *(f'cuda:{i}' for i in range(torch.cuda.device_count()))]
+    devices = ['cpu', *(f'cuda:{i}' for i in range(torch.cuda.device_count()))]
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -92,7 +100,7 @@ def check_device(name: str | None) -> None:
     if known and device.type == 'cuda' and (device.index or 0) >= torch.cuda.device_count():
         known = False
     if not known:
-        raise UserError(f'expected --device to be one of {", ".join(there)}, got {name}')
+        raise UserError(f'expected --device to be one of {", ".join(devices)}, got {name}')
 
 
 def check_folder(path: str | Path, what: str) -> None:

@@ -1,4 +1,4 @@
-"""Whether the data of a config are there and say what they must, asked before anything is built."""
+"""Whether the data of a config exist and are right, asked before anything is built."""
 
 from collections.abc import Iterator
 from logging import WARNING
@@ -10,24 +10,24 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS, init_default_scope
 
 from .coco import check_coco
-from .config import check_dataset, check_sections
+from .config import check_dataset
 from .errors import UserError
+from .files import ExistingFiles
 
 
 def check_data(cfg: Config, *splits: str) -> None:
-    """Annotation files and image folders of the splits' data sets are there, and COCO files right.
+    """Annotation files and image folders of the splits' data sets exist, and COCO files are right.
 
     Raises:
-        UserError: something is not; names the file, or the setting.
+        UserError: names the file, or the setting.
     """
-    check_sections(cfg, *(split for split in splits if split != 'val'))
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
         if not loader:
             continue
         check_dataset(split, loader.get('dataset'))
         for dataset in _datasets(loader.dataset):
-            _check_files(cfg, split, dataset)
+            _check_paths(cfg, split, dataset)
         evaluators = cfg.get(f'{split}_evaluator') or []
         for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
             path = evaluator.get('ann_file')
@@ -48,19 +48,19 @@ def _datasets(dataset: dict) -> Iterator[dict]:
         yield from _datasets(wrapped)
 
 
-def _check_files(cfg: Config, split: str, dataset: dict) -> None:
+def _check_paths(cfg: Config, split: str, dataset: dict) -> None:
     check_dataset(split, dataset)
     root = dataset.get('data_root') or ''
     if dataset.get('backend_args') or '://' in root or dataset['type'].startswith('mmvig.Mini'):
         return  # remote, or drawn on first use
-    wanted = [dataset.get('ann_file')]
+    names = [dataset.get('ann_file')]
     prefix = dataset.get('data_prefix') or {}
     prefix = prefix if hasattr(prefix, 'values') else {'img_path': prefix}
-    wanted += [path for path in prefix.values() if isinstance(path, str)]
-    for name in wanted:
+    names += [path for path in prefix.values() if isinstance(path, str)]
+    for name in names:
         if name and not (path := Path(root, name)).exists():
             raise UserError(
-                f'the {split} data are not there: expected {path}. Put or link the data set under '
+                f'the {split} data are missing: expected {path}. Put or link the data set under '
                 f'{root or "that place"}, or name its place: --cfg-options '
                 f"{split}_dataloader.dataset.data_root=DIR (and the evaluator's ann_file)"
             )
@@ -77,11 +77,12 @@ def _check_coco(dataset: dict, root: str, prefix: dict) -> None:
     of_coco = isinstance(kind, type) and issubclass(kind, CocoDataset)
     if not of_coco or kind.load_data_list is not CocoDataset.load_data_list:
         return  # another format
-    given = (dataset.get('metainfo') or {}).get('classes')
-    classes = given if given is not None else kind.METAINFO.get('classes')
-    if given is not None and (isinstance(given, str) or not all(isinstance(c, str) for c in given)):
+    classes = (dataset.get('metainfo') or {}).get('classes')
+    if classes is None:
+        classes = kind.METAINFO.get('classes')
+    elif isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
         raise UserError(
-            f'expected metainfo.classes to be a tuple of names, got {given!r}; one name alone is '
+            f'expected metainfo.classes to be a tuple of names, got {classes!r}; one name alone is '
             "written ('name',)"
         )
     steps = dataset.get('pipeline') or []
@@ -98,19 +99,16 @@ def _check_coco(dataset: dict, root: str, prefix: dict) -> None:
 
 
 def check_masks(dataset) -> None:
-    """Every image of a data set of mmseg has its mask; by listings of folders.
+    """Every image of a data set of mmseg has its mask.
 
     Raises:
-        UserError: one has not.
+        UserError: one has none.
     """
-    listed: dict[Path, set[str]] = {}
+    existing = ExistingFiles()
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
         path = Path(info.get('seg_map_path') or '.')
-        if path.parent not in listed:
-            there = path.parent.iterdir() if path.parent.is_dir() else ()
-            listed[path.parent] = {entry.name for entry in there}
-        if path.name and path.name not in listed[path.parent]:
+        if path.name and path not in existing:
             raise UserError(
                 f'expected the mask {path} for {info["img_path"]}, there is no such file; another '
                 'ending is named by seg_map_suffix of the data set'

@@ -1,4 +1,4 @@
-"""What the user can mend, and how errors of the libraries become that: one line each."""
+"""Errors that the user can mend, each in one line, and how errors of the libraries become that."""
 
 import os
 import sys
@@ -29,8 +29,8 @@ def one_line(error: BaseException) -> str:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Within it, what goes wrong is the config's or its files' fault, and the user's to mend."""
+def as_user_error() -> Iterator[None]:
+    """Turn any error inside into a `UserError`: for code that fails only by its config or files."""
     try:
         yield
     except Exception as error:
@@ -38,11 +38,11 @@ def explained() -> Iterator[None]:
 
 
 def explain(error: Exception, place: str = '', building: bool = True) -> str | None:
-    """An error in the words of a user's files and config; None if it is none of these.
+    """The message for an error that a user's files or config cause; None for any other error.
 
     Args:
         error: from within an MM library.
-        place: where files are written, for errors that do not say.
+        place: where files are written, for errors that name none.
         building: whether the parts of the config were being built.
     """
     if isinstance(error, UserError):
@@ -57,7 +57,7 @@ def explain(error: Exception, place: str = '', building: bool = True) -> str | N
 
 
 def _of_building(error: BaseException) -> str:
-    """Why the parts of a config did not build, with the types on the way there."""
+    """Why the parts of a config did not build, with the types being built, outermost first."""
     names = [str(name).rpartition('.')[2] for name in _built(error)]
     own = isinstance(error, ValueError | KeyError | AssertionError | FileNotFoundError)
     text = one_line(error) if own else f'{type(error).__name__}: {one_line(error)}'
@@ -67,7 +67,7 @@ def _of_building(error: BaseException) -> str:
 
 
 def _built(error: BaseException) -> Iterator[str]:
-    """Types that mmengine was building when the error came, outermost first."""
+    """Types that mmengine was building when the error was raised, outermost first."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code.co_name == 'build_from_cfg':
             kind = frame.f_locals.get('obj_type')

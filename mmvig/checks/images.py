@@ -1,4 +1,4 @@
-"""Whether a file is a whole image, asked before a library meets it."""
+"""Whether a file is an undamaged image, checked before a library reads it."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""A data set's pipeline that looks at what it loads, and names the file when something is wrong.
+"""A data set's pipeline that checks what it loads, and names the file when something is wrong.
 
-Without it an unreadable image is a traceback out of a worker process, and a label out of range an
-index error of the loss, or on a GPU an assertion of the device, none of which say where.
+Without it an unreadable image is a traceback out of a worker process, and a label out of range is
+an index error in the loss, or on a GPU a device assertion, none of which names the file.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class SampleError(Exception):
 
 
 class CheckedPipeline(Compose):
-    """The transforms of another pipeline, each followed by a look at what it has loaded.
+    """The transforms of another pipeline, each followed by a check of what it has loaded.
 
     Args:
         pipeline: of a data set.
@@ -96,10 +96,10 @@ def _check_size(data: dict) -> None:
     """The annotation file and the image must speak of the same pixels."""
     if 'height' not in data or 'ori_shape' not in data:
         return
-    said = (data['height'], data['width'])
-    if said != tuple(data['ori_shape'][:2]):
+    annotated = (data['height'], data['width'])
+    if annotated != tuple(data['ori_shape'][:2]):
         raise SampleError(
-            f'expected {data["img_path"]} to be {_size(said)} as its annotations say, it is '
+            f'expected {data["img_path"]} to be {_size(annotated)} as its annotations say, it is '
             f'{_size(data["ori_shape"])} (turned as its EXIF orientation asks, if it has one)'
         )
 
@@ -109,12 +109,12 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _cause(step: str, image: str | None, mask: str | None, error: Exception) -> str:
-    """The plain words for it if the image or the mask is not whole, else the error's own."""
+    """The problem of the image or the mask if one of them is damaged, else the error itself."""
     for path in _local(step, image, mask):
         try:
             check_image(path)
-        except ValueError as complaint:
-            return str(complaint)
+        except ValueError as problem:
+            return str(problem)
     text = ' '.join(str(error).split())
     about = f'{image} and {mask}' if mask else str(image)
     return f'{step} failed on {about}: {type(error).__name__}: {text}'

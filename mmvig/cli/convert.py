@@ -1,26 +1,28 @@
 """Rename the keys of an official ViG checkpoint: `tools/convert_checkpoint.py SRC DST`."""
 
-import argparse
 import io
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from mmvig import checkpoint
+from mmvig.checks.errors import UserError
 
-from .run import UserError, command
+from .options import make_parser
+from .run import command
 
 
 @command
-def main() -> None:
-    parser = argparse.ArgumentParser(description='Convert an official ViG checkpoint.')
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = make_parser('convert', 'Convert an official ViG checkpoint.')
     parser.add_argument('source', help='path of the checkpoint')
     parser.add_argument('target', help='path of the file to write')
     parser.add_argument(
         '--to-official', action='store_true', help='from the names of mmvig to the official ones'
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     try:
         content = checkpoint.read(args.source)
         weights = checkpoint.weights_of(content, args.source)
@@ -31,13 +33,13 @@ def main() -> None:
     except (FileNotFoundError, ValueError) as error:
         raise UserError(error) from error
     target = Path(args.target)
-    beside = target.with_name(f'{target.name}.part')
+    partial = target.with_name(f'{target.name}.part')
     content = io.BytesIO()
-    torch.save(converted, content)  # to a file it tells of a full disk in many lines
+    torch.save(converted, content)  # to a file, it reports a full disk in many lines
     try:
-        beside.write_bytes(content.getbuffer())
-        beside.replace(target)
+        partial.write_bytes(content.getbuffer())
+        partial.replace(target)
     except OSError as error:
         with suppress(OSError):
-            beside.unlink()
+            partial.unlink()
         raise UserError(f'could not write {target}: {error.strerror}') from error

@@ -1,14 +1,15 @@
 """Draw the mini data set: `python -m mmvig draw-mini [DIR]`."""
 
-import argparse
+from collections.abc import Sequence
 
 from mmvig.datasets.shapes import ensure_mini
 
+from .options import make_parser
 from .run import command
 
 
 @command
-def main() -> None:
-    parser = argparse.ArgumentParser(description='Draw the mini data set.')
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = make_parser('draw-mini', 'Draw the mini data set.')
     parser.add_argument('root', nargs='?', default='data/mini', help='folder, data/mini by default')
-    ensure_mini(parser.parse_args().root)
+    ensure_mini(parser.parse_args(argv).root)

@@ -1,27 +1,29 @@
-"""Draw what goes on inside: `python -m mmvig inspect CONFIG [CHECKPOINT] IMAGE --out DIR`.
+"""Draw the inside of a backbone: `python -m mmvig inspect CONFIG [CHECKPOINT] IMAGE --out DIR`.
 
-For each layer DIR gets a figure of its gates (`mmvig.visualization.inspect.mixers` has the mathematics), of
-its features and of its receptive field, and numbers.json what they show. Without a checkpoint the
+For each layer DIR gets figures of its gates, features and receptive field, and numbers.json gets
+their numbers; `mmvig.visualization.inspect.mixers` has the mathematics. Without a checkpoint the
 weights are random.
 """
 
-import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from mmvig.checks import errors
 from mmvig.checks.config import check_folder
+from mmvig.checks.errors import UserError, as_user_error
 from mmvig.visualization.inspect.figures import draw, numbers
 from mmvig.visualization.inspect.model import build_model, load_image
 from mmvig.visualization.inspect.record import layer_names, record
 
-from .run import UserError, command, read_config
+from .config import read_config
+from .options import make_parser
+from .run import command
 
 
 @command
-def main() -> None:
-    parser = argparse.ArgumentParser(description='Draw what goes on inside a backbone.')
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = make_parser('inspect', 'Draw the inside of a backbone.')
     parser.add_argument('config', help='path or name of a config')
     parser.add_argument(
         'checkpoint', nargs='?', help='path of a checkpoint of the whole model; random without'
@@ -39,13 +41,13 @@ def main() -> None:
         metavar='NAME',
         help="such as stages.2.blocks.1, or 'all'; the last of each stage unless said otherwise",
     )
-    args = parser.parse_intermixed_args()
+    args = parser.parse_intermixed_args(argv)
     cfg = read_config(args.config)
     checkpoints = [args.checkpoint]
     if args.against:
         checkpoints.append(None if args.against == 'random' else args.against)
     models = {}
-    with errors.explained():
+    with as_user_error():
         for label, checkpoint in zip(_labels(checkpoints), checkpoints, strict=True):
             model = build_model(cfg, checkpoint)
             batch, picture = load_image(cfg, model, args.image)
@@ -56,10 +58,10 @@ def main() -> None:
     for name, figure in draw(picture, models):
         figure.savefig(out / f'{name}.png', dpi=110)
         sys.stdout.write(f'{out / name}.png\n')
-    found = {label: numbers(layers) for label, layers in models.items()}
-    (out / 'numbers.json').write_text(json.dumps(found, indent=2, ensure_ascii=False) + '\n')
+    summary = {label: numbers(layers) for label, layers in models.items()}
+    (out / 'numbers.json').write_text(json.dumps(summary, indent=2, ensure_ascii=False) + '\n')
     for name, layer in next(iter(models.values())).items():
-        for sentence in layer.sight.absent:
+        for sentence in layer.mixer.not_applicable:
             sys.stdout.write(f'{name}: {sentence}\n')
 
 

@@ -1,18 +1,20 @@
 """Draw training curves: `python -m mmvig plot RUN… --out FILE.png`."""
 
-import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from mmvig.checks.errors import UserError
 from mmvig.visualization.training_curves import draw_curves, read_run
 
-from .run import UserError, command
+from .options import make_parser
+from .run import command
 
 
 @command
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description='Draw loss, learning rate and metrics of one or several trainings.'
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = make_parser(
+        'plot', 'Draw loss, learning rate and metrics of one or several trainings.'
     )
     parser.add_argument('runs', nargs='+', metavar='RUN', help='work dirs, or scalars.json files')
     parser.add_argument(
@@ -22,9 +24,9 @@ def main() -> None:
         '--metrics',
         nargs='+',
         metavar='NAME',
-        help="names in the logs, such as mIoU, grad_norm or loss_mask; the host's main ones",
+        help='names in the logs, such as mIoU, grad_norm or loss_mask; the main ones by default',
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     out = Path(args.out)
     if out.suffix not in ('.png', '.svg', '.pdf'):
         raise UserError(f'expected --out to end in .png, .svg or .pdf, got {args.out}')

@@ -1,16 +1,21 @@
 """A local page to try models: `python -m mmvig serve CONFIG CHECKPOINT [CONFIG CHECKPOINT …]`."""
 
-import argparse
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 
-from .run import UserError, command, make_predictor, read_config
+from mmvig.checks.errors import UserError
+
+from .config import read_config
+from .options import make_parser
+from .predictor import make_predictor
+from .run import command
 
 
 @command
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description='Open a local web page on which images are dropped and models tried.'
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = make_parser(
+        'serve', 'Open a local web page on which images are dropped and models tried.'
     )
     parser.add_argument(
         'models',
@@ -20,7 +25,7 @@ def main() -> None:
     )
     parser.add_argument('--port', type=int, default=7860, help='on 127.0.0.1; 7860')
     parser.add_argument('--device', help="such as 'cpu' or 'cuda:0'; a GPU if there is one")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if len(args.models) % 2:
         raise UserError(
             f'expected pairs of CONFIG and CHECKPOINT, got {len(args.models)} arguments'
@@ -35,9 +40,9 @@ def main() -> None:
         if label in predictors:
             label = f'{label}, {config} {checkpoint}'
         predictors[label] = predictor
-    from mmvig.webui.app import launch, make_page  # Gradio takes seconds to import
+    from mmvig.webui.app import build_app, launch  # Gradio takes seconds to import
 
-    page = make_page(predictors)
+    page = build_app(predictors)
     try:
         address = launch(page, args.port)
     except OSError as error:

@@ -1,5 +1,6 @@
 """Evaluate a model: `python tools/test.py CONFIG CHECKPOINT`, or `python -m mmvig test …`."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -7,34 +8,40 @@ from mmengine.dist import is_main_process
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
+from mmvig.checks import check
+from mmvig.checks.checkpoint import read_checkpoint
 from mmvig.checks.config import check_folder
-from mmvig.checks.data import check_data
+from mmvig.checks.errors import UserError
+from mmvig.engine.resume.select import is_strategy_folder
 from mmvig.visualization.contact_sheet import contact_sheet
 
-from .run import UserError, command, load_config, parser, read_checkpoint, run
+from .config import load_config
+from .options import make_runner_parser
+from .run import command, run
 
 ON_SHEET = 12
 
 
 @command
-def main() -> None:
-    options = parser('Evaluate a model.')
-    options.add_argument('checkpoint', help='path of a checkpoint')
-    options.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
-    options.add_argument(
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = make_runner_parser('test', 'Evaluate a model.')
+    parser.add_argument('checkpoint', help='path of a checkpoint')
+    parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions to a pickle file')
+    parser.add_argument(
         '--show-dir',
         metavar='DIR',
         help='draw truth and predictions into DIR, the first on DIR/sheet.png',
     )
-    options.add_argument(
+    parser.add_argument(
         '--tta', action='store_true', help='average over the sizes and flips of `tta_pipeline`'
     )
-    args = options.parse_args()
+    args = parser.parse_args(argv)
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f'expected --out to end in .pkl or .pickle, got {args.out}')
     cfg = load_config(args)
-    read_checkpoint(args.checkpoint)
-    check_data(cfg, 'test')
+    if not is_strategy_folder(cfg, args.checkpoint):
+        read_checkpoint(args.checkpoint)
+    check(cfg, 'test')
     cfg.load_from = args.checkpoint
     if args.tta:
         missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
@@ -59,7 +66,7 @@ def main() -> None:
 
 
 def _show(cfg: Config, folder: str) -> None:
-    """Turn on the host's drawing: truth on the left, prediction on the right."""
+    """Turn on the library's drawing: truth on the left, prediction on the right."""
     if 'visualization' not in cfg.default_hooks:
         raise UserError('--show-dir needs default_hooks.visualization in the config')
     hook = cfg.default_hooks.visualization
@@ -71,7 +78,7 @@ def _show(cfg: Config, folder: str) -> None:
 
 
 def _draw_sheet(folder: Path) -> None:
-    """The first pictures on one; hosts put them into the folder or far below it."""
+    """The first pictures on one sheet; the libraries put them into the folder or far below it."""
     sheet = folder / 'sheet.png'
     pictures = [p for p in folder.rglob('*') if p.suffix in ('.jpg', '.png') and p != sheet]
     if pictures:

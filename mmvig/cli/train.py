@@ -1,92 +1,99 @@
 """Train a model: `python tools/train.py CONFIG`, or `python -m mmvig train CONFIG`."""
 
+import argparse
+from collections.abc import Sequence
 from importlib.util import find_spec
 
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmvig.checks.data import check_data
-from mmvig.engine.hooks.finite_loss import NotFiniteError
-from mmvig.engine.resume.select import keep_seed, make_resumable, newest_checkpoint
+from mmvig.checks import check
+from mmvig.checks.checkpoint import read_checkpoint
+from mmvig.checks.errors import UserError
+from mmvig.engine.hooks.finite_loss import FiniteLossHook, NonFiniteError
+from mmvig.engine.resume.select import (
+    is_strategy_folder,
+    keep_seed,
+    make_resumable,
+    newest_checkpoint,
+)
 
-from .run import UserError, command, load_config, parser, read_checkpoint, run
+from .config import load_config
+from .options import make_runner_parser
+from .run import command, run
 
 
 @command
-def main() -> None:
-    options = parser('Train a model.')
-    options.add_argument(
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    cfg = load_config(args)
+    check(cfg, 'train', 'val')
+    apply_amp(cfg, args.amp)
+    apply_auto_scale_lr(cfg, args.auto_scale_lr)
+    apply_tensorboard(cfg, args.tensorboard)
+    warning = apply_resume(cfg, args.resume)
+    apply_hooks(cfg)
+
+    def train(runner: Runner) -> None:
+        if warning:
+            runner.logger.warning(warning)
+        runner.train()
+
+    try:
+        run(cfg, train)
+    except NonFiniteError as error:
+        raise UserError(error) from error
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = make_runner_parser('train', 'Train a model.')
+    parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint; without a name, from the newest whole one in the work dir',
+        help='go on from a checkpoint; without a name, the newest undamaged one in the work dir',
     )
-    options.add_argument(
+    parser.add_argument(
         '--amp',
         nargs='?',
         const='float16',
         choices=['float16', 'bfloat16'],
         help='train with automatic mixed precision, float16 unless said otherwise',
     )
-    options.add_argument(
+    parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate by the batch size'
     )
-    options.add_argument(
+    parser.add_argument(
         '--tensorboard', action='store_true', help='also log for TensorBoard, below the work dir'
     )
-    args = options.parse_args()
-    cfg = load_config(args)
-    if args.tensorboard:
-        _log_for_tensorboard(cfg)
-    check_data(cfg, 'train', 'val')
-    if args.amp:
-        if not torch.cuda.is_available():
-            raise UserError('--amp needs a GPU: mmengine has no mixed precision on CPUs')
-        cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=args.amp)
-        if args.amp == 'float16':  # bfloat16 has the range of float32
-            cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if args.auto_scale_lr:
+    return parser.parse_args(argv)
+
+
+def apply_amp(cfg: Config, dtype: str | None) -> None:
+    """Train in mixed precision of that type, if any."""
+    if dtype is None:
+        return
+    if not torch.cuda.is_available():
+        raise UserError('--amp needs a GPU: mmengine has no mixed precision on CPUs')
+    cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=dtype)
+    if dtype == 'float16':  # bfloat16 has the range of float32
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def apply_auto_scale_lr(cfg: Config, enable: bool) -> None:
+    """Let mmengine scale the learning rate by the batch size of all processes."""
+    if enable:
         if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
             raise UserError('--auto-scale-lr needs auto_scale_lr.base_batch_size in the config')
         cfg.auto_scale_lr.enable = True
-    passed_over = ''
-    if args.resume:
-        cfg.resume = True
-    if args.resume and args.resume != 'auto':
-        cfg.load_from = args.resume
-    elif args.resume or (cfg.get('resume') and cfg.get('load_from') is None):
-        newest, passed_over = newest_checkpoint(cfg.work_dir)
-        cfg.resume = newest is not None  # if not, training starts as without the option
-        if newest:
-            cfg.load_from = str(newest)
-    if cfg.get('load_from') is not None:
-        checkpoint = read_checkpoint(cfg.load_from)
-        if cfg.get('resume'):
-            keep_seed(cfg, checkpoint)
-    make_resumable(cfg)
-
-    def train(runner: Runner) -> None:
-        if passed_over:
-            runner.logger.warning(passed_over)
-        runner.train()
-
-    _watch_the_loss(cfg)
-    try:
-        run(cfg, train)
-    except NotFiniteError as error:
-        raise UserError(error) from error
 
 
-def _watch_the_loss(cfg: Config) -> None:
-    hooks = cfg.get('custom_hooks') or []
-    if not any(hook.get('type') == 'mmvig.FiniteLossHook' for hook in hooks):
-        cfg.custom_hooks = [*hooks, dict(type='mmvig.FiniteLossHook')]
-
-
-def _log_for_tensorboard(cfg: Config) -> None:
+def apply_tensorboard(cfg: Config, enable: bool) -> None:
     """Log through mmengine's own backend, beside those that the config has."""
+    if not enable:
+        return
     if find_spec('tensorboard') is None:
         raise UserError(
             '--tensorboard needs the package of that name: pip install tensorboard, or mmvig with '
@@ -96,3 +103,39 @@ def _log_for_tensorboard(cfg: Config) -> None:
     visualizer = cfg.get('visualizer') or local
     backends = [*(visualizer.get('vis_backends') or []), dict(type='TensorboardVisBackend')]
     cfg.visualizer = dict(visualizer, vis_backends=backends)
+
+
+def apply_resume(cfg: Config, source: str | None) -> str:
+    """Name the checkpoint to go on or start from, which must be readable.
+
+    Args:
+        source: a path; 'auto' for the newest undamaged one in the work dir, without which training
+            starts as the config says; None to do as the config says.
+
+    Returns:
+        str: a warning if a damaged checkpoint was passed over, else ''.
+    """
+    warning = ''
+    if source:
+        cfg.resume = True
+    if source and source != 'auto':
+        cfg.load_from = source
+    elif source or (cfg.get('resume') and cfg.get('load_from') is None):
+        newest, warning = newest_checkpoint(cfg.work_dir)
+        cfg.resume = newest is not None
+        if newest:
+            cfg.load_from = str(newest)
+    if cfg.get('load_from') is not None and not is_strategy_folder(cfg, cfg.load_from):
+        checkpoint = read_checkpoint(cfg.load_from)
+        if cfg.get('resume'):
+            keep_seed(cfg, checkpoint)
+    return warning
+
+
+def apply_hooks(cfg: Config) -> None:
+    """Resume to the last bit, and stop when the loss is not finite unless the config refuses."""
+    make_resumable(cfg)
+    hooks = cfg.get('custom_hooks') or []
+    names = ('mmvig.FiniteLossHook', FiniteLossHook)
+    if not any(hook.get('type') in names for hook in hooks):
+        cfg.custom_hooks = [*hooks, dict(type='mmvig.FiniteLossHook')]

@@ -1,4 +1,4 @@
-"""Several processes that train one model: joining on CPUs, and a word when they lose each other."""
+"""Several processes that train one model: how they meet on CPUs, and how errors of theirs read."""
 
 import datetime
 import os
@@ -7,71 +7,104 @@ import torch
 from mmengine.config import Config
 from torch import distributed
 
+from mmvig.checks.errors import UserError
+
+from .runner import is_flexible
+
 # Seconds to wait for another process; torch's own value for GPUs, while gloo would wait half an
-# hour. A process that ended is noticed at once, this is for one that stands still.
+# hour. A process that has ended is noticed at once, so this is for one that hangs.
 TIMEOUT = 600
 FSDP = ('FSDPStrategy', 'mmvig.FSDPStrategy')
 # What torchrun tells each process.
-VARIABLES = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
+LAUNCHER_VARIABLES = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
 
 
-def join(cfg: Config) -> None:
-    """See that processes can find each other, if any are, and join them by gloo without GPUs.
+def init_cpu_process_group(cfg: Config) -> None:
+    """Check that the processes of a launcher can meet, and without GPUs let them meet by gloo.
 
-    On GPUs the runner joins them; mmengine's way asks for a GPU per process.
+    On GPUs the runner does that; mmengine's way asks for a GPU per process.
 
     Raises:
-        ValueError: nothing said which process this is, or a setting cannot work.
-        RuntimeError: the others did not come within the time-out.
+        UserError: a setting cannot work, nothing said which process this is, or the others did not
+            come within the time-out.
     """
-    strategy = (cfg.get('strategy') or {}).get('type')
-    fsdp = strategy in FSDP
+    check_strategy(cfg)
     if cfg.launcher == 'none':
-        if fsdp:
-            raise ValueError('FSDP: expected processes started with tools/dist_train.sh, got one')
         return
-    dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
-    timeout = dist_cfg.get('timeout', TIMEOUT)
-    if not isinstance(timeout, int | float) or timeout <= 0:
-        raise ValueError(f'expected env_cfg.dist_cfg.timeout to be seconds, got {timeout!r}')
-    clip = (cfg.get('optim_wrapper') or {}).get('clip_grad')
-    if strategy == 'FSDPStrategy' and clip:
-        raise ValueError(
+    timeout = check_timeout(cfg)
+    check_launcher_env(cfg.launcher)
+    if not torch.cuda.is_available():
+        init_gloo(timeout)
+        patch_cfg_for_cpu(cfg)
+
+
+def check_strategy(cfg: Config) -> None:
+    """FSDP runs in several processes, and clips gradients by their norm over all of them."""
+    strategy = (cfg.get('strategy') or {}).get('type')
+    if strategy in FSDP and cfg.launcher == 'none':
+        raise UserError('FSDP: expected processes started with tools/dist_train.sh, got one')
+    if strategy == 'FSDPStrategy' and (cfg.get('optim_wrapper') or {}).get('clip_grad'):
+        raise UserError(
             "strategy: expected type='mmvig.FSDPStrategy' where optim_wrapper.clip_grad is set, "
             f'got {strategy!r}, which would clip every process by the norm of its own share'
         )
-    on_gpus = torch.cuda.is_available()
-    missing = [name for name in VARIABLES if name not in os.environ]
-    if missing and (cfg.launcher == 'pytorch' or not on_gpus):
-        raise ValueError(
-            f'--launcher {cfg.launcher}: expected the variables {", ".join(VARIABLES)} to be set, '
-            f'{", ".join(missing)} not; start the processes with tools/dist_train.sh, or leave '
-            'the option out'
+
+
+def check_timeout(cfg: Config) -> float:
+    """Seconds that processes wait for one another."""
+    dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
+    timeout = dist_cfg.get('timeout', TIMEOUT)
+    if not isinstance(timeout, int | float) or timeout <= 0:
+        raise UserError(f'expected env_cfg.dist_cfg.timeout to be seconds, got {timeout!r}')
+    return timeout
+
+
+def check_launcher_env(launcher: str) -> None:
+    """The launcher told this process its number and where the others are.
+
+    Slurm and MPI tell it in variables of their own, which mmengine reads, but on GPUs only.
+    """
+    missing = [name for name in LAUNCHER_VARIABLES if name not in os.environ]
+    if missing and (launcher == 'pytorch' or not torch.cuda.is_available()):
+        raise UserError(
+            f'--launcher {launcher}: expected the variables {", ".join(LAUNCHER_VARIABLES)} to be '
+            f'set, {", ".join(missing)} not; start the processes with tools/dist_train.sh, or '
+            'leave the option out'
         )
-    if on_gpus:
+
+
+def init_gloo(timeout: float) -> None:
+    """Wait for the other processes, for at most `timeout` seconds."""
+    if distributed.is_initialized():
         return
-    if not distributed.is_initialized():
+    try:
         distributed.init_process_group('gloo', timeout=datetime.timedelta(seconds=timeout))
+    except RuntimeError as error:
+        raise UserError(describe_disconnect(error) or error) from error
+
+
+def patch_cfg_for_cpu(cfg: Config) -> None:
+    """Take out what only works on GPUs: devices by number, and batch norms that join processes."""
     _wrap_for_cpu(cfg)
     cfg.pop('sync_bn', None)
-    _without_sync(cfg.model)
+    without_sync_bn(cfg.get('model'))
 
 
 def _wrap_for_cpu(cfg: Config) -> None:
     """Tell the model's wrapper that its device is no GPU."""
     ddp = dict(type='MMDistributedDataParallel', device_ids=None)
-    if cfg.get('runner_type') != 'FlexibleRunner':
+    if not is_flexible(cfg):
         ddp['find_unused_parameters'] = cfg.get('find_unused_parameters', False)
         cfg.model_wrapper_cfg = ddp | (cfg.get('model_wrapper_cfg') or {})
         return
     strategy = cfg.setdefault('strategy', dict(type='DDPStrategy'))
-    own = strategy.get('model_wrapper') or {}
+    wrapper = strategy.get('model_wrapper') or {}
     if strategy.type not in FSDP:
-        strategy.model_wrapper = ddp | own
+        strategy.model_wrapper = ddp | wrapper
         return
-    strategy.model_wrapper = dict(type='MMFullyShardedDataParallel', device_id='cpu') | own
+    strategy.model_wrapper = dict(type='MMFullyShardedDataParallel', device_id='cpu') | wrapper
     if strategy.get('state_dict_cfg') == 'full':
-        # As mmengine's 'full', but without moving to the CPU what is there: torch would free it.
+        # As mmengine's 'full', without its move to the CPU: torch would free tensors already there.
         stay = dict(rank0_only=True, offload_to_cpu=False)
         strategy.state_dict_cfg = dict(
             state_dict_type='FULL_STATE_DICT',
@@ -80,20 +113,20 @@ def _wrap_for_cpu(cfg: Config) -> None:
         )
 
 
-def _without_sync(node) -> None:
-    """Batch norms that join processes exist on GPUs only; on CPUs each process takes its own."""
+def without_sync_bn(node) -> None:
+    """Replace, in a config or a part of it, batch norms that join processes by ordinary ones."""
     if isinstance(node, dict):
         if node.get('type') in ('SyncBN', 'MMSyncBN', 'SyncBatchNorm'):
             node['type'] = 'BN'
         for value in node.values():
-            _without_sync(value)
+            without_sync_bn(value)
     elif isinstance(node, list | tuple):
         for value in node:
-            _without_sync(value)
+            without_sync_bn(value)
 
 
-def lost(error: Exception) -> str | None:
-    """What to tell the user if the error is that the processes cannot reach each other."""
+def describe_disconnect(error: Exception) -> str | None:
+    """The message for an error of processes that cannot reach each other; None for any other."""
     if not isinstance(error, distributed.DistError) and 'gloo' not in str(error):
         return None
     rank, world = (os.environ.get(name, '?') for name in ('RANK', 'WORLD_SIZE'))

@@ -1,34 +1,59 @@
-"""mmengine's runner with checks where it would go on with data or weights that do not fit."""
+"""mmengine's runners with checks where they would go on with data or weights that do not fit.
 
-from collections.abc import Iterator
+`runner_type='mmvig.CheckedRunner'` or `'mmvig.CheckedFlexibleRunner'` in a config takes them in any
+`train.py`; `python -m mmvig train` does so by itself.
+"""
 
+from collections.abc import Iterator, Mapping
+
+import torch
+from mmengine.config import Config
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.runner import BaseLoop, Runner
-from torch import nn
+from mmengine.runner import BaseLoop, FlexibleRunner, Runner
+from torch import Tensor, nn
+from torch.distributed.fsdp import StateDictType
 from torch.utils.data import DataLoader, Dataset
 
 from mmvig import checkpoint as checkpoints
+from mmvig import registry
+from mmvig.checks import UserError, check_classes, check_model
 from mmvig.checks.data import check_masks
-from mmvig.checks.errors import UserError
 from mmvig.checks.pipeline import CheckedPipeline
 from mmvig.models.backbones.base import Backbone
 
 
-class CheckedRunner(Runner):
-    """As `mmengine.runner.Runner`; in addition
+class RunnerChecks:
+    """What `CheckedRunner` and `CheckedFlexibleRunner` do beyond the runners of mmengine.
 
-    - every data set's pipeline names the file when something is wrong with a sample,
-    - heads and data have the same number of classes,
-    - a checkpoint fits: all of it to resume and to test, the backbone to start a training from.
+    - Every data set's pipeline names the file when something is wrong with a sample.
+    - Neck and heads read maps of the backbone's widths.
+    - Heads and data have the same number of classes, and in segmentation every image has a mask.
+    - A checkpoint fits: all of it to resume and to test, the backbone to start a training from.
 
     Attributes:
         started (bool): Whether iterations began; before that an error is the config's.
+
+    Raises:
+        UserError, ValueError: see above; also in the methods of the runner.
+        SampleError: of `mmvig.checks.pipeline`, while samples are loaded.
     """
 
     started = False
 
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._prepare_model()
+        check_model(_unwrap(self.model))
+
+    def _prepare_model(self) -> None:
+        """Let `self.model` be a module."""
+
+    def _weight_shapes(self) -> Mapping[str, torch.Size] | None:
+        """Shapes of the weights that a checkpoint must hold; None if it holds others."""
+        return checkpoints.shapes_of(_unwrap(self.model))
+
     def build_dataloader(self, *args, **kwargs) -> DataLoader:
-        """See `Runner.build_dataloader`."""
+        """See `mmengine.runner.Runner.build_dataloader`."""
         try:
             loader = super().build_dataloader(*args, **kwargs)
         except ValueError as error:
@@ -40,14 +65,14 @@ class CheckedRunner(Runner):
             ) from error
         for dataset in _inner(loader.dataset):  # before the workers get their copies
             classes = dataset.metainfo.get('classes')
-            check_classes(self.model, classes, _place(dataset))
+            check_classes(_unwrap(self.model), classes, _place(dataset))
             if hasattr(dataset, 'reduce_zero_label') and not dataset.backend_args:
                 check_masks(dataset)
             dataset.pipeline = CheckedPipeline(dataset.pipeline, classes)
         return loader
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
-        """See `Runner.call_hook`."""
+        """See `mmengine.runner.Runner.call_hook`."""
         if fn_name in ('before_train', 'before_val', 'before_test'):
             self.started = True
         if fn_name == 'after_load_checkpoint':
@@ -55,78 +80,81 @@ class CheckedRunner(Runner):
         super().call_hook(fn_name, **kwargs)
 
     def _check_fit(self, checkpoint: dict) -> None:
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        model = model.module if isinstance(model, BaseTTAModel) else model
-        fine_tuning = isinstance(self._train_loop, BaseLoop) and not self._resume
+        shapes = self._weight_shapes()
+        if shapes is None:
+            return
+        model = _unwrap(self.model)
         weights = {
             key.removeprefix('module.'): value
             for key, value in checkpoints.weights_of(checkpoint).items()
         }
+        source = self._load_from or self.work_dir
+        fine_tuning = isinstance(self._train_loop, BaseLoop) and not self._resume
         if not fine_tuning:
-            checkpoints.check_fit(model, weights, self._load_from or self.work_dir)
+            checkpoints.check_shapes(shapes, weights, source, type(model).__name__)
         elif isinstance(getattr(model, 'backbone', None), Backbone):
-            inside = 'backbone.'
-            backbone = {
-                key.removeprefix(inside): value
-                for key, value in weights.items()
-                if key.startswith(inside)
-            }
-            checkpoints.check_fit(model.backbone, backbone, self._load_from)
-
-
-def check_classes(model: nn.Module, classes, place: str) -> None:
-    """Every head counts as many classes as the data have.
-
-    Raises:
-        UserError: one does not.
-    """
-    if classes is None or hasattr(model, 'language_model'):  # there a class is a word
-        return
-    for name, module in model.named_modules():
-        count = getattr(module, 'num_classes', None)
-        # A proposal network tells objects from ground; semantic maps beside boxes have their own.
-        own = type(module).__name__.endswith('RPNHead') or 'semantic_head' in name
-        if isinstance(count, int) and not own and name and count != len(classes):
-            raise UserError(
-                f'expected num_classes={len(classes)} in model.{name}, as {place} has '
-                f'{len(classes)} classes, got {count}'
+            checkpoints.check_shapes(
+                _of_backbone(shapes), _of_backbone(weights), source, type(model.backbone).__name__
             )
 
 
-def check_widths(model: nn.Module) -> None:
-    """What follows a backbone of ours reads maps of its widths.
+@registry.RUNNERS.register_module()
+class CheckedRunner(RunnerChecks, Runner):
+    """`mmengine.runner.Runner` with the checks of `RunnerChecks`."""
 
-    Raises:
-        UserError: it does not.
+
+@registry.RUNNERS.register_module()
+class CheckedFlexibleRunner(RunnerChecks, FlexibleRunner):
+    """`mmengine.runner.FlexibleRunner` with the checks of `RunnerChecks`.
+
+    DeepSpeed loads its checkpoints without a hook and compares them with the model itself; FSDP
+    does so where every process has a file of its own (`state_dict_cfg='local'`).
     """
-    backbone = getattr(model, 'backbone', None)
-    if not isinstance(backbone, Backbone):
-        return
-    widths = list(backbone.out_channels)
-    neck = getattr(model, 'neck', None)
-    wanted = getattr(neck, 'in_channels', None)
-    if isinstance(wanted, list | tuple) and list(wanted) != widths:
-        raise UserError(
-            f'expected model.neck.in_channels={widths}, the widths of the backbone, got '
-            f'{list(wanted)}'
-        )
-    for name in ('decode_head', 'auxiliary_head'):
-        head = getattr(model, name, None)
-        if neck is None and hasattr(head, 'in_index'):
-            several = isinstance(head.in_index, list | tuple)
-            indices = head.in_index if several else [head.in_index]
-            if not all(-len(widths) <= i < len(widths) for i in indices):
-                raise UserError(
-                    f'expected model.{name}.in_index below {len(widths)}, the number of maps of '
-                    f'the backbone, got {head.in_index}'
-                )
-            read = [widths[i] for i in indices]
-            got = head.in_channels if several else [head.in_channels]
-            if isinstance(got, list | tuple) and list(got) != read:
-                raise UserError(
-                    f'expected model.{name}.in_channels={read if several else read[0]}, the widths '
-                    f'of the backbone, got {head.in_channels}'
-                )
+
+    def _prepare_model(self) -> None:
+        # The strategy would build it after the data sets, which its heads are compared with.
+        self.model = self.strategy.build_model(self.model)
+        # A strategy may cut the weights up later.
+        self._shapes = checkpoints.shapes_of(_unwrap(self.model))
+
+    def _weight_shapes(self) -> Mapping[str, torch.Size] | None:
+        full = StateDictType.FULL_STATE_DICT
+        return self._shapes if getattr(self.strategy, 'state_dict_type', full) == full else None
+
+
+_PLAIN = (None, 'Runner', 'mmengine.Runner', 'mmvig.CheckedRunner', Runner, CheckedRunner)
+_FLEXIBLE = (
+    *('FlexibleRunner', 'mmengine.FlexibleRunner', 'mmvig.CheckedFlexibleRunner'),
+    *(FlexibleRunner, CheckedFlexibleRunner),
+)
+
+
+def is_flexible(cfg: Config) -> bool:
+    """Whether a config is for mmengine's runner with strategies, such as FSDP and DeepSpeed."""
+    return cfg.get('runner_type') in _FLEXIBLE
+
+
+def build_runner(cfg: Config) -> Runner | FlexibleRunner:
+    """The runner of a config: with checks if it is one of mmengine's, else as it is."""
+    if is_flexible(cfg):
+        return CheckedFlexibleRunner.from_cfg(cfg)
+    if cfg.get('runner_type') in _PLAIN:
+        return CheckedRunner.from_cfg(cfg)
+    return registry.RUNNERS.build(cfg)
+
+
+def _unwrap(model: nn.Module) -> nn.Module:
+    """The model without wrappers of distributed training or test-time augmentation."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
+
+
+def _of_backbone(by_key: Mapping[str, Tensor | torch.Size]) -> dict[str, Tensor | torch.Size]:
+    prefix = 'backbone.'
+    return {
+        key.removeprefix(prefix): value for key, value in by_key.items() if key.startswith(prefix)
+    }
 
 
 def _inner(dataset: Dataset) -> Iterator[Dataset]:

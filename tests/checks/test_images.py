@@ -1,4 +1,4 @@
-"""Images of every kind are read as what they show, and odd but right annotations are taken."""
+"""Images of every kind are read as a viewer shows them; unusual but valid annotations pass."""
 
 import io
 import json
@@ -11,6 +11,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
 from mmvig.checks.coco import check_coco
+from mmvig.checks.errors import UserError
 from tests.support.invalid_inputs import (
     CLASSES,
     TRAIN,
@@ -65,17 +66,17 @@ def pictures(inputs) -> dict[str, np.ndarray]:
     return plain | {'inks.jpg': shown}
 
 
-def test_predictions_are_those_of_what_an_image_shows(inputs, pictures, mmvig_command, monkeypatch):
+def test_predictions_depend_on_what_an_image_shows(inputs, pictures, cli, monkeypatch):
     monkeypatch.chdir(inputs)
-    mmvig_command('predict', 'seg.py', 'seg.pth', 'kinds', '--out', 'found')
+    cli.output('predict', 'seg.py', 'seg.pth', 'kinds', '--out', 'out')
     for name in pictures:
         stem = name.partition('.')[0]
-        found = cv2.imread(f'found/pred/{stem}.png', cv2.IMREAD_UNCHANGED)
-        assert found.shape == pictures[name].shape[:2]
+        labels = cv2.imread(f'out/pred/{stem}.png', cv2.IMREAD_UNCHANGED)
+        assert labels.shape == pictures[name].shape[:2]
         if name != 'inks.jpg':
-            plain = cv2.imread(f'found/pred/{stem}-plain.png', cv2.IMREAD_UNCHANGED)
-            assert np.array_equal(found, plain), name
-            assert len(np.unique(plain)) > 1, 'a picture in which something is told apart'
+            plain = cv2.imread(f'out/pred/{stem}-plain.png', cv2.IMREAD_UNCHANGED)
+            assert np.array_equal(labels, plain), name
+            assert len(np.unique(plain)) > 1, 'a prediction of one class would show nothing'
 
 
 @pytest.fixture
@@ -110,18 +111,18 @@ def test_training_data_are_what_an_image_shows(on_kinds, pictures):
     for sample in dataset:
         name = sample['data_samples'].img_path.rpartition('/')[2]
         error = np.abs(sample['inputs'].numpy().transpose(1, 2, 0).astype(int) - pictures[name])
-        # Inks: JPEG of quality 95 and the way to inks and back, 1.3 levels as measured.
+        # Inks: JPEG of quality 95 and the conversion to CMYK and back, 1.3 levels as measured.
         assert error.mean() <= (2.6 if name == 'inks.jpg' else 0), name
 
 
-def test_odd_but_right_annotations_are_trained_on(on_kinds, mmvig_command):
+def test_training_takes_unusual_but_valid_annotations(on_kinds, cli):
     options = ['train_dataloader.dataset.filter_cfg=None', 'train_dataloader.batch_size=6']
-    out = mmvig_command('train', 'det.py', '--cfg-options', *options)
+    out = cli.output('train', 'det.py', '--cfg-options', *options)
     assert 'annotation 0 covers less than a pixel and is left out' in out
     assert (on_kinds / 'work_dirs/det/epoch_1.pth').is_file()
 
 
-def test_the_check_takes_what_coco_has(coco_photos):
+def test_check_passes_coco_itself(coco_photos):
     path = coco_photos / 'annotations/instances_val2017.json'
     categories = [entry['name'] for entry in json.loads(path.read_text())['categories']]
     notes = check_coco(path, coco_photos / 'val2017', categories, with_masks=True, train=True)
@@ -129,7 +130,7 @@ def test_the_check_takes_what_coco_has(coco_photos):
 
 
 @pytest.mark.parametrize('change', ['crowd', 'compressed', 'line'])
-def test_the_check_takes_every_form_of_a_mask(change, inputs, tmp_path):
+def test_check_passes_every_form_of_a_mask(change, inputs, tmp_path):
     import pycocotools.mask
 
     rng = np.random.default_rng(0)
@@ -147,13 +148,9 @@ def test_the_check_takes_every_form_of_a_mask(change, inputs, tmp_path):
     assert bool(notes) == (change == 'line')
 
 
-def test_the_check_names_how_many(inputs, tmp_path):
-    from mmvig.checks.errors import UserError
-
+def test_check_counts_problems_of_a_kind(inputs, tmp_path):
     (tmp_path / 'data').mkdir()
     (tmp_path / TRAIN).write_text((inputs / TRAIN).read_text())
-    coco(lambda found: [entry.update(category_id=9) for entry in found['annotations'][:3]])(
-        tmp_path
-    )
+    coco(lambda coco: [entry.update(category_id=9) for entry in coco['annotations'][:3]])(tmp_path)
     with pytest.raises(UserError, match=r'annotation 0 is of category 9.*\(and 2 more such\)'):
         check_coco(tmp_path / TRAIN, None, CLASSES, with_masks=True, train=True)

@@ -4,13 +4,11 @@ import os
 import resource
 import shutil
 import subprocess
-import sys
 
 import pytest
 import torch
 
-import mmvig.__main__
-from tests.support.commands import forget_runs
+from mmvig import checkpoint
 from tests.support.invalid_inputs import make_inputs
 
 LIMIT = 2**20  # bytes that a file may have; a checkpoint has more, a log less
@@ -18,9 +16,9 @@ LIMIT = 2**20  # bytes that a file may have; a checkpoint has more, a log less
 
 @pytest.fixture
 def full_disk():
-    """No file can grow over a limit, which is what a full disk is to the one who writes.
+    """No file can grow over a limit: like a full disk to a writer, but for the error's number.
 
-    A quota, and unlike a small file system it needs no rights. The error differs in its number.
+    Unlike a small file system it needs no privileges.
     """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, limits[1]))
@@ -46,57 +44,42 @@ def small_disk(tmp_path):
     subprocess.run(['umount', '--lazy', place], check=True)
 
 
-@pytest.fixture
-def refused(monkeypatch, capsys):
-    def run(*command) -> str:
-        monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, command)])
-        forget_runs()
-        with pytest.raises(SystemExit) as ended:
-            mmvig.__main__.main()
-        assert ended.value.code == 2
-        return capsys.readouterr().err.splitlines()[-1]
-
-    return run
-
-
 @pytest.mark.parametrize(
     ('disk', 'reason'),
     [('full_disk', 'File too large'), ('small_disk', 'No space left on device')],
 )
-def test_training_keeps_the_last_good_checkpoint(
-    disk, reason, request, tmp_path, monkeypatch, mmvig_command, refused
-):
+def test_training_keeps_the_last_good_checkpoint(disk, reason, request, tmp_path, monkeypatch, cli):
     fill = request.getfixturevalue(disk)
     make_inputs(tmp_path)
     monkeypatch.chdir(tmp_path)
-    mmvig_command('train', 'det.py')
+    cli.output('train', 'det.py')
     good = tmp_path / 'work_dirs/det/epoch_1.pth'
     before = good.read_bytes()
     fill()
     options = ('--resume', '--cfg-options', 'train_cfg.max_epochs=2')
-    line = refused('train', 'det.py', *options)
-    assert line.startswith('error: work_dirs/det'), line
-    assert reason in line
-    assert 'epoch_1.pth is the last checkpoint, to go on from by --resume' in line
+    message = cli.user_error('train', 'det.py', *options)
+    assert message.startswith('work_dirs/det'), message
+    assert reason in message
+    assert 'epoch_1.pth is the last checkpoint, to go on from by --resume' in message
     assert good.read_bytes() == before
-    assert torch.load(good, weights_only=True)['state_dict']
+    assert checkpoint.read(str(good))['state_dict']
     assert [path.name for path in good.parent.glob('*.pth*')] == ['epoch_1.pth']
 
 
-def test_converting_leaves_the_old_file(tmp_path, monkeypatch, full_disk, refused):
+def test_converting_leaves_the_old_file(tmp_path, monkeypatch, full_disk, cli):
     monkeypatch.chdir(tmp_path)
     weights = {'classifier.head.weight': torch.zeros(LIMIT)}
     torch.save({'model': weights}, tmp_path / 'official.pth')
     (tmp_path / 'ours.pth').write_bytes(b'old')
     full_disk()
-    line = refused('convert', 'official.pth', 'ours.pth')
-    assert line == 'error: could not write ours.pth: File too large'
+    message = cli.user_error('convert', 'official.pth', 'ours.pth')
+    assert message == 'could not write ours.pth: File too large'
     assert (tmp_path / 'ours.pth').read_bytes() == b'old'
     assert not (tmp_path / 'ours.pth.part').exists()
 
 
-def test_half_a_mini_set_is_not_left(tmp_path, monkeypatch, refused):
-    """Drawing is many small files; the tenth finds the disk full."""
+def test_no_incomplete_mini_set_is_left(tmp_path, monkeypatch, cli):
+    """The set is many small files; the disk is full at the tenth."""
     import mmcv
 
     monkeypatch.chdir(tmp_path)
@@ -110,8 +93,8 @@ def test_half_a_mini_set_is_not_left(tmp_path, monkeypatch, refused):
         return original(image, path)
 
     monkeypatch.setattr(mmcv, 'imwrite', write)
-    line = refused('draw-mini')
-    assert 'could not draw the mini data set into data/mini' in line
-    assert 'No space left on device' in line
+    message = cli.user_error('draw-mini')
+    assert 'could not draw the mini data set into data/mini' in message
+    assert 'No space left on device' in message
     assert not list((tmp_path / 'data').iterdir())
     shutil.rmtree(tmp_path / 'data')

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,6 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 import mmvig
-import mmvig.__main__
 
 META = {
     'det/vig_maskrcnn': 'coco',
@@ -130,20 +128,11 @@ def test_building_by_type_alone():
     assert backbone.out_channels == (32, 64, 128, 256)
 
 
-@pytest.fixture
-def predict(monkeypatch, capsys):
-    def run(*args) -> str:
-        monkeypatch.setattr(sys, 'argv', ['mmvig', 'predict', *map(str, args)])
-        mmvig.__main__.main()
-        return capsys.readouterr().err
-
-    return run
-
-
-def test_predict_writes_pictures_for_every_task(zoo, photos, predict, tmp_path):
-    for task, checkpoint_and_config in zoo.items():
+def test_predict_writes_pictures_for_every_task(zoo, photos, cli, tmp_path):
+    for task, config_and_checkpoint in zoo.items():
         out = tmp_path / task
-        predict(*checkpoint_and_config, *photos, '--out', out, '--batch-size', 3, '--score-thr', 0)
+        options = ('--out', out, '--batch-size', 3, '--score-thr', 0)
+        cli.output('predict', *config_and_checkpoint, *photos, *options)
         pictures = {path.stem for path in (out / 'vis').iterdir()}
         assert pictures == {path.stem for path in photos}
         for path in (out / 'vis').iterdir():
@@ -165,20 +154,19 @@ def test_predict_writes_pictures_for_every_task(zoo, photos, predict, tmp_path):
         ('a.jpg comes more than once', ['{tmp}/one', '{tmp}/two']),
     ],
 )
-def test_predict_names_bad_images(message, images, zoo, predict, tmp_path, capsys):
+def test_predict_names_bad_images(message, images, zoo, cli, tmp_path):
     for folder in ('empty', 'one', 'two'):
         (tmp_path / folder).mkdir()
     (tmp_path / 'note.jpg').write_text('not an image')
     for folder in ('one', 'two'):
         cv2.imwrite(str(tmp_path / folder / 'a.jpg'), np.zeros((40, 40, 3), np.uint8))
-    with pytest.raises(SystemExit):
-        predict(*zoo['det'], *(i.format(tmp=tmp_path) for i in images), '--out', tmp_path / 'out')
-    assert re.search(message, capsys.readouterr().err)
+    paths = [name.format(tmp=tmp_path) for name in images]
+    error = cli.user_error('predict', *zoo['det'], *paths, '--out', tmp_path / 'out')
+    assert re.search(message, error)
     assert not (tmp_path / 'out').exists()
 
 
-def test_predict_refuses_a_checkpoint_of_another_model(zoo, photos, predict, tmp_path, capsys):
+def test_predict_refuses_a_checkpoint_of_another_model(zoo, photos, cli, tmp_path):
     (config, _), (_, other) = zoo['det'], zoo['seg']
-    with pytest.raises(SystemExit):
-        predict(config, other, photos[0], '--out', tmp_path / 'out')
-    assert 'seg.pth does not fit MaskRCNN: missing: ' in capsys.readouterr().err
+    message = cli.user_error('predict', config, other, photos[0], '--out', tmp_path / 'out')
+    assert 'seg.pth does not fit MaskRCNN: missing: ' in message

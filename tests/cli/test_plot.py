@@ -37,14 +37,14 @@ def values(points) -> list[tuple]:
     return [(p.step, p.value) for p in points]
 
 
-def test_a_line_that_a_kill_cut_is_left_out(det):
+def test_a_truncated_line_is_skipped(det):
     expected = read_run(det)
     (first, _) = sorted(det.glob('*/vis_data/scalars.json'))
     first.write_text(first.read_text() + '{"lr": 0.1, "loss": 0.')
     assert read_run(det) == expected
 
 
-def test_a_resumed_training_goes_on(det):
+def test_resumed_training_continues_its_curve(det):
     run = read_run(det)
     assert values(run.training['loss']) == [
         (5, 7.5), (10, 5), (15, 2.5), (20, 0), (25, 1), (30, 1)
@@ -53,7 +53,7 @@ def test_a_resumed_training_goes_on(det):
     assert run.by_epoch
 
 
-def test_a_training_begun_anew_replaces_the_first(det):
+def test_restarted_training_replaces_the_first(det):
     write_log(det, '20260103_000000', [train_line(12, 9, epoch=2)])
     run = read_run(det)
     assert values(run.training['loss']) == [(5, 7.5), (10, 5), (12, 9)]
@@ -75,11 +75,11 @@ def test_panels_hold_the_logged_numbers(det, tmp_path):
     assert labels == ['iteration', 'iteration', 'epoch', 'iteration']
 
 
-def test_command_draws_what_is_asked_for(det, mmvig_command, monkeypatch, tmp_path):
+def test_command_draws_what_is_asked_for(det, cli, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    assert mmvig_command('plot', det, '--metrics', 'coco/bbox_mAP_50') == 'curves.png\n'
+    assert cli.output('plot', det, '--metrics', 'coco/bbox_mAP_50') == 'curves.png\n'
     assert cv2.imread('curves.png').shape[1] > 1000
-    mmvig_command('plot', next(det.glob('*/*/scalars.json')), '--out', 'deep/one.svg')
+    cli.output('plot', next(det.glob('*/*/scalars.json')), '--out', 'deep/one.svg')
     assert 'coco/bbox_mAP' in (tmp_path / 'deep/one.svg').read_text()
 
 
@@ -92,20 +92,18 @@ def test_command_draws_what_is_asked_for(det, mmvig_command, monkeypatch, tmp_pa
         ('expected --out to end in .png, .svg or .pdf, got a.gif', ['det', '--out', 'a.gif']),
     ],
 )
-def test_errors_say_what_to_do(message, args, det, mmvig_command, monkeypatch, tmp_path, capsys):
+def test_errors_say_what_to_do(message, args, det, cli, monkeypatch, tmp_path):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'text.json').write_text('3\n')
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit):
-        mmvig_command('plot', *args)
-    assert re.search(message, capsys.readouterr().err)
+    assert re.search(message, cli.user_error('plot', *args))
 
 
-def test_tensorboard_is_one_option(workspace, mmvig_command, monkeypatch):
+def test_tensorboard_option_logs_the_same_values(workspace, cli, monkeypatch):
     """A real training: TensorBoard and the curves read the same losses from it."""
     accumulators = pytest.importorskip('tensorboard.backend.event_processing.event_accumulator')
     monkeypatch.chdir(workspace)
-    mmvig_command(
+    cli.output(
         'train', 'vig_upernet_mini', '--tensorboard', '--work-dir', 'boarded', '--cfg-options',
         'train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.batch_size=2',
         'val_dataloader.dataset.indices=2', 'default_hooks.logger.interval=1',
@@ -121,9 +119,8 @@ def test_tensorboard_is_one_option(workspace, mmvig_command, monkeypatch):
     assert not run.by_epoch
 
 
-def test_tensorboard_that_is_missing_is_named(mmvig_command, monkeypatch, workspace, capsys):
+def test_missing_tensorboard_is_named(cli, monkeypatch, workspace):
     monkeypatch.chdir(workspace)
     monkeypatch.setattr('mmvig.cli.train.find_spec', lambda name: None)
-    with pytest.raises(SystemExit):
-        mmvig_command('train', 'vig_upernet_mini', '--tensorboard')
-    assert 'pip install tensorboard' in capsys.readouterr().err
+    message = cli.user_error('train', 'vig_upernet_mini', '--tensorboard')
+    assert 'pip install tensorboard' in message

@@ -37,7 +37,7 @@ def downstream(folder: Path, config: str, classifier: Path) -> Path:
 
 
 @pytest.mark.parametrize('config', ['det/vig_maskrcnn_mini', 'seg/vig_upernet_mini'])
-def test_the_weights_arrive(config, classifier, tmp_path):
+def test_pretrained_weights_are_loaded(config, classifier, tmp_path):
     cfg = Config.fromfile(downstream(tmp_path, config, classifier))
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)

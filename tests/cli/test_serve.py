@@ -20,14 +20,14 @@ from mmvig.apis.inference import Predictor
 from mmvig.datasets.shapes import CLASSES, PALETTE
 from mmvig.visualization.inspect.model import build_model
 
-answers = pytest.importorskip('mmvig.webui.predict')
+predict = pytest.importorskip('mmvig.webui.predict')
 
 
 @pytest.fixture(scope='module')
 def predictors(tmp_path_factory) -> dict[str, Predictor]:
     """A model of each task on the mini set, with random weights."""
     folder = tmp_path_factory.mktemp('models')
-    found = {}
+    models = {}
     for name in ('vig_maskrcnn_mini', 'vig_upernet_mini', 'vig_classifier_mini'):
         cfg = Config.fromfile(mmvig.get_config(name))
         classes = ('ground', *CLASSES) if 'upernet' in name else CLASSES
@@ -36,8 +36,8 @@ def predictors(tmp_path_factory) -> dict[str, Predictor]:
         path = folder / f'{name}.pth'
         torch.save({'state_dict': build_model(cfg, None).state_dict(), 'meta': meta}, path)
         predictor = Predictor(cfg, str(path), 'cpu')
-        found[predictor.task] = predictor
-    return found
+        models[predictor.task] = predictor
+    return models
 
 
 @pytest.fixture(scope='module')
@@ -56,21 +56,21 @@ def image(tmp_path_factory) -> Path:
     ],
 )
 def test_every_task_is_answered_again_and_again(task, words, predictors, image):
-    answers.answer(predictors[task], str(image), 0.0, inside=False)
-    found = answers.answer(predictors[task], str(image), 0.0, inside=False)
-    assert re.match(words, found.words), found.words
-    assert re.search(r'\d\.\d\d s on cpu$', found.words)
-    assert found.picture.shape[1] >= 4 * 130, 'small pictures are enlarged'
-    assert not found.figures
+    predict.predict_upload(predictors[task], str(image), 0.0, inspect=False)
+    answer = predict.predict_upload(predictors[task], str(image), 0.0, inspect=False)
+    assert re.match(words, answer.text), answer.text
+    assert re.search(r'\d\.\d\d s on cpu$', answer.text)
+    assert answer.picture.shape[1] >= 4 * 130, 'small pictures are enlarged'
+    assert not answer.figures
 
 
 def test_a_threshold_that_nothing_reaches(predictors, image):
-    found = answers.answer(predictors['detection'], str(image), 1.0, inside=False)
-    assert found.words.startswith('detection: nothing with a score of 1 or more')
+    answer = predict.predict_upload(predictors['detection'], str(image), 1.0, inspect=False)
+    assert answer.text.startswith('detection: nothing with a score of 1 or more')
 
 
 def test_the_inside_of_a_model_on_a_page(predictors, image):
-    figures = answers.look_inside(predictors['classification'], image)
+    figures = predict.inspect_upload(predictors['classification'], image)
     names = [name for _, name in figures]
     assert len(names) == 16
     assert 'stages.3.blocks.0_receptive-field' in names
@@ -82,47 +82,49 @@ def test_bad_files_are_answered_with_a_message(tmp_path, image):
         'text.jpg': b'not an image',
         'cut.png': image.read_bytes()[:200],
         'note.txt': b'words',
-        'large.png': b'0' * (answers.MEGABYTES * 2**20 + 1),
+        'large.png': b'0' * (predict.MAX_MEGABYTES * 2**20 + 1),
     }
     for name, content in written.items():
         (tmp_path / name).write_bytes(content)
     cv2.imwrite(str(tmp_path / 'wide.png'), np.zeros((4001, 4000, 3), np.uint8))
     for name, message in (
-        ('text.jpg', 'cannot be read as an image: save it anew'),
+        ('text.jpg', 'cannot be read as an image: save it again'),
         ('cut.png', 'cut.png is damaged'),
         ('note.txt', r'Expected an image \(jpg, .*\), got note.txt'),
         ('large.png', 'Expected at most 10 MiB, large.png has more'),
         ('wide.png', 'Expected at most 16 megapixels, wide.png has 4000×4001'),
     ):
-        assert re.search(message, answers.complaint(str(tmp_path / name))), name
-    assert 'drop one' in answers.complaint(None)
-    assert answers.complaint(str(image)) is None
+        assert re.search(message, predict.upload_error(str(tmp_path / name))), name
+    assert 'drop one' in predict.upload_error(None)
+    assert predict.upload_error(str(image)) is None
 
 
 @pytest.fixture(scope='module')
 def address(predictors):
-    layout = pytest.importorskip('mmvig.webui.app')
+    app = pytest.importorskip('mmvig.webui.app')
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    page = layout.make_page(predictors)
-    yield layout.launch(page, port)
+    page = app.build_app(predictors)
+    yield app.launch(page, port)
     page.close()
 
 
 def test_the_server_is_local_and_limits_uploads(address):
     assert address.startswith('http://127.0.0.1:')
     port = int(address.rstrip('/').rpartition(':')[2])
-    layout = importlib.import_module('mmvig.webui.app')
-    with layout.gradio.Blocks() as second:
+    app = importlib.import_module('mmvig.webui.app')
+    with app.gradio.Blocks() as second:
         pass
     with pytest.raises(OSError, match='port'):
-        layout.launch(second, port)
+        app.launch(second, port)
     with socket.socket() as other, pytest.raises(OSError, match='refused'):
         other.connect(('127.0.0.2', port))  # a server on 0.0.0.0 would answer
     boundary = 'cut'
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
-    body = head.encode() + b'0' * (answers.MEGABYTES * 2**20 + 1) + f'\r\n--{boundary}--'.encode()
+    body = (
+        head.encode() + b'0' * (predict.MAX_MEGABYTES * 2**20 + 1) + f'\r\n--{boundary}--'.encode()
+    )
     kind = {'Content-Type': f'multipart/form-data; boundary={boundary}'}
     request = urllib.request.Request(f'{address}gradio_api/upload', body, kind)
     with pytest.raises(urllib.error.HTTPError) as refused:
@@ -143,12 +145,12 @@ def browser():
         options.add_argument(f'--{flag}')
     options.set_capability('goog:loggingPrefs', {'performance': 'ALL'})
     service = webdriver.chrome.service.Service(driver)
-    found = webdriver.Chrome(options=options, service=service)
-    yield found
-    found.quit()
+    driver_session = webdriver.Chrome(options=options, service=service)
+    yield driver_session
+    driver_session.quit()
 
 
-def test_a_visit(address, browser, coco_photos, tmp_path):
+def test_a_browser_predicts_uploads(address, browser, coco_photos, tmp_path):
     """Open the page, drop a photo, choose a task, look; then drop something else."""
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
@@ -195,8 +197,6 @@ def test_a_visit(address, browser, coco_photos, tmp_path):
         ('pip install gradio', ['vig_maskrcnn_mini', 'absent.pth']),
     ],
 )
-def test_errors_say_what_to_do(message, args, mmvig_command, monkeypatch, capsys):
+def test_errors_say_what_to_do(message, args, cli, monkeypatch):
     monkeypatch.setattr('mmvig.cli.serve.find_spec', lambda name: None if 'pip' in message else 1)
-    with pytest.raises(SystemExit):
-        mmvig_command('serve', *args)
-    assert message in capsys.readouterr().err
+    assert message in cli.user_error('serve', *args)

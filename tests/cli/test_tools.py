@@ -10,10 +10,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-import mmvig.__main__
 import mmvig.cli.train
-from tests.models.test_checkpoint import calling
+from mmvig.engine.distributed import without_sync_bn
 from tests.support.commands import call, logged, tool
+from tests.support.hostile_checkpoints import call_mkdir
 
 ROOT = Path(__file__).resolve().parents[2]
 MINI = ROOT / 'configs/det/vig_maskrcnn_mini.py'
@@ -74,17 +74,17 @@ def test_training_on_photos_learns_and_resumes(coco_photos, tmp_path):
             f'train_cfg.max_epochs={epochs}', cwd=tmp_path,
         )  # fmt: skip
         assert (tmp_path / f'run/epoch_{epochs}.pth').is_file()
-    found = logged(tmp_path / 'run')
-    assert len(found) == 12, 'the second run went on from the first'
-    assert all(loss == loss and loss < 100 for loss in found)
-    assert sum(found[-4:]) < 0.8 * sum(found[:4])
+    losses = logged(tmp_path / 'run')
+    assert len(losses) == 12, 'the second run went on from the first'
+    assert all(loss == loss and loss < 100 for loss in losses)
+    assert sum(losses[-4:]) < 0.8 * sum(losses[:4])
 
 
 def test_two_processes_end_with_equal_weights(workspace):
     config = workspace / 'two.py'
     config.write_text(
         f'_base_ = {str(MINI)!r}\n'
-        "custom_imports = dict(imports=['tests.support.probe'])\n"
+        "custom_imports = dict(imports=['tests.support.fault_hooks'])\n"
         "custom_hooks = [dict(type='DumpWeights')]\n"
     )
     call(
@@ -100,22 +100,6 @@ def test_two_processes_end_with_equal_weights(workspace):
         cwd=workspace, PYTHONPATH=str(ROOT), PORT='29512', OMP_NUM_THREADS='1',
     )  # fmt: skip
     assert list((workspace / 'two-tested').glob('*/*.json'))
-
-
-@pytest.fixture
-def in_process(workspace, monkeypatch, capsys):
-    """Run a command that must end with status 2; returns its one line of error."""
-
-    def run(*command) -> str:
-        monkeypatch.chdir(workspace)
-        monkeypatch.setattr(sys, 'argv', ['mmvig', *map(str, command)])
-        with pytest.raises(SystemExit) as ended:
-            mmvig.__main__.main()
-        assert ended.value.code == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        return line
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -162,11 +146,12 @@ def in_process(workspace, monkeypatch, capsys):
         ('expected --out to end in .pkl', ['test', MINI, 'cut.pth', '--out', 'x.json']),
     ],
 )
-def test_errors_say_what_to_do(message, command, trained, workspace, in_process):
+def test_errors_say_what_to_do(message, command, trained, workspace, cli, monkeypatch):
+    monkeypatch.chdir(workspace)
     (workspace / 'cut.pth').write_bytes(trained.read_bytes()[:100_000])
     (workspace / 'fsdp.py').write_text(f'_base_ = [{str(MINI)!r}, {str(FSDP)!r}]')
-    torch.save(calling(str(workspace / 'ran')), workspace / 'hostile.pth')
-    assert re.search(message, in_process(*command))
+    torch.save(call_mkdir(str(workspace / 'ran')), workspace / 'hostile.pth')
+    assert re.search(message, cli.user_error(*command))
     assert not (workspace / 'ran').exists()
 
 
@@ -177,37 +162,36 @@ def test_errors_say_what_to_do(message, command, trained, workspace, in_process)
         ("unexpected keyword argument 'depth'", 'model.backbone.depth=50'),
     ],
 )
-def test_errors_of_the_backbone_reach_the_user(message, option, workspace):
-    done = tool('train', MINI, '--cfg-options', option, cwd=workspace, check=False)
-    assert done.returncode != 0
-    assert message in done.stderr
+def test_errors_of_the_backbone_reach_the_user(message, option, workspace, cli, monkeypatch):
+    monkeypatch.chdir(workspace)
+    assert message in cli.user_error('train', MINI, '--cfg-options', option)
 
 
-def test_a_misspelt_section_is_named(workspace, in_process):
+def test_a_misspelt_section_is_named(workspace, cli, monkeypatch):
+    monkeypatch.chdir(workspace)
     config = workspace / 'typo.py'
     config.write_text(f'_base_ = {str(MINI)!r}\noptim_wraper = dict(clip_grad=None)\n')
     expected = "section 'optim_wraper' that nothing reads; did you mean 'optim_wrapper'"
-    assert expected in in_process('train', config)
+    assert expected in cli.user_error('train', config)
 
 
-def test_amp_is_one_option(monkeypatch, workspace):
+def test_amp_option_sets_the_optim_wrapper(monkeypatch, workspace):
     """What the option makes of the config, where there is a GPU."""
     for dtype, scale in (('float16', 'dynamic'), ('bfloat16', None)):
         seen = []
         monkeypatch.chdir(workspace)
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
         monkeypatch.setattr(mmvig.cli.train, 'run', lambda cfg, action, seen=seen: seen.append(cfg))
-        monkeypatch.setattr(sys, 'argv', ['train', str(MINI), '--amp', dtype])
-        mmvig.cli.train.main()
+        mmvig.cli.train.main([str(MINI), '--amp', dtype])
         wrapper = seen[0].optim_wrapper
         assert (wrapper.type, wrapper.dtype) == ('AmpOptimWrapper', dtype)
         assert wrapper.get('loss_scale') == scale
 
 
-def test_batch_norms_stay_apart_on_cpus():
+def test_sync_batch_norms_are_replaced_on_cpus():
     cfg = Config.fromfile(ROOT / 'configs/seg/vig_upernet.py')
     assert cfg.model.decode_head.norm_cfg.type == 'SyncBN'
-    mmvig.engine.distributed._without_sync(cfg.model)
+    without_sync_bn(cfg.model)
     assert cfg.model.decode_head.norm_cfg.type == cfg.model.auxiliary_head.norm_cfg.type == 'BN'
 
 

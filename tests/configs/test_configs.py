@@ -14,10 +14,10 @@ from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
 
-from .test_stock_configs import cls_batch, det_batch, seg_batch
+from tests.support.batches import cls_batch, det_batch, seg_batch
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
-# Beside the mini ones, which stand for what they are made after.
+# Trained for a step beside the mini configs, which stand for the configs they are derived from.
 OTHER_MODELS = ('vig_cascade-maskrcnn', 'vig_retinanet')
 BATCHES = {'mmdet': det_batch, 'mmseg': seg_batch, 'mmpretrain': cls_batch}
 ENTRIES = sorted(path for path in CONFIGS.glob('*/*.py') if path.parent.name != '_base_')
@@ -30,7 +30,7 @@ def load(path: Path) -> Config:
     return cfg
 
 
-def test_entries_are_found():
+def test_configs_are_found():
     assert {CONFIGS / 'det/vig_maskrcnn.py', CONFIGS / 'seg/vig_upernet.py'} <= set(ENTRIES)
 
 
@@ -108,7 +108,7 @@ CHECKS = {'mmdet': check_detector, 'mmseg': check_segmentor, 'mmpretrain': check
         ('det/vig-plain{}_maskrcnn.py', {'backbone', 'neck'}),
     ],
 )
-def test_sizes_differ_only_where_they_should(stem, parts):
+def test_model_sizes_differ_in_backbone_and_widths_only(stem, parts):
     tiny, small, base = (load(CONFIGS / stem.format(size)).to_dict() for size in ('', '-s', '-b'))
     for other in (small, base):
         differing = {key for key in tiny if tiny[key] != other[key]}
@@ -131,19 +131,19 @@ def test_detection_schedules():
         assert 'RandomChoice' in [step.type for step in cfg.train_dataloader.dataset.pipeline]
 
 
-def test_segmentation_follows_the_hosts_swin_recipe():
-    """Optimizer, schedule and data of mmseg's own UperNet with Swin-T on ADE20K."""
+def test_segmentation_follows_the_swin_recipe_of_mmseg():
+    """Optimizer, schedule and data of mmseg's UperNet with Swin-T on ADE20K."""
     package = Path(find_spec('mmseg').origin).parent
     name = 'swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py'
-    host = Config.fromfile(package / '.mim/configs/swin' / name)
+    swin = Config.fromfile(package / '.mim/configs/swin' / name)
     ours = load(CONFIGS / 'seg/vig_upernet.py')
-    assert ours.optim_wrapper.optimizer == host.optim_wrapper.optimizer
-    assert ours.train_dataloader == host.train_dataloader
-    assert ours.val_dataloader == host.val_dataloader
-    assert ours.train_cfg.max_iters == host.train_cfg.max_iters
+    assert ours.optim_wrapper.optimizer == swin.optim_wrapper.optimizer
+    assert ours.train_dataloader == swin.train_dataloader
+    assert ours.val_dataloader == swin.val_dataloader
+    assert ours.train_cfg.max_iters == swin.train_cfg.max_iters
     for part in ('decode_head', 'auxiliary_head'):
-        assert ours.model[part] == host.model[part]
-    for step, expected in zip(ours.param_scheduler, host.param_scheduler, strict=True):
+        assert ours.model[part] == swin.model[part]
+    for step, expected in zip(ours.param_scheduler, swin.param_scheduler, strict=True):
         assert step == expected
 
 
@@ -191,7 +191,8 @@ def test_classification_follows_the_official_recipe(name):
 def test_plain_backbones_learn_by_layer_decay(name, rate, decay):
     """The rates of Vision-RWKV; stem and positions are 13 layers below the head."""
     cfg = load(CONFIGS / f'{name}.py')
-    model = MODELS.build(cfg.model)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     names = {id(p): name for name, p in model.named_parameters()}
     groups = {names[id(p)]: group for group in optimizer.param_groups for p in group['params']}
@@ -203,7 +204,8 @@ def test_plain_backbones_learn_by_layer_decay(name, rate, decay):
 
 def test_no_weight_decay_on_norms():
     cfg = load(CONFIGS / 'det/vig_maskrcnn_mini.py')
-    model = MODELS.build(cfg.model)
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
     optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
     names = {id(p): name for name, p in model.named_parameters()}
     for group in optimizer.param_groups:

@@ -1,4 +1,4 @@
-"""One line in anybody's config: stock models of the MM libraries train on our backbone."""
+"""Stock models of the MM libraries train on a backbone of mmvig by one line in their configs."""
 
 from copy import deepcopy
 from importlib.util import find_spec
@@ -10,16 +10,16 @@ from mmengine.config import Config, ConfigDict
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from mmengine.structures import InstanceData, PixelData
 
-SIZE = 96
+from tests.support.batches import SIZE, cls_batch, det_batch, seg_batch
+
 CHANNELS = [96, 192, 384, 768]
 VIG = dict(_delete_=True, type='mmvig.MultiScaleViG', arch='tiny')
 PLAIN = dict(_delete_=True, type='mmvig.PlainViG', arch='tiny')
 
 
 def stock(host: str, name: str, **model: dict) -> Config:
-    """A config as the installed host ships it, with `model` merged in as an inheriting one does."""
+    """A config as the installed library ships it, with `model` merged in as by a derived config."""
     package = Path(find_spec(host).origin).parent
     cfg = Config.fromfile(package / '.mim/configs' / name)
     cfg.merge_from_dict({'model': ConfigDict(deepcopy(model))})  # a merge takes `_delete_` out
@@ -38,47 +38,6 @@ def step(cfg: Config, batch: dict) -> None:
     losses = model.train_step(batch, optim_wrapper)
     assert torch.isfinite(losses['loss'])
     assert not torch.equal(before, weight), 'the gradient reached the first layer'
-
-
-def image() -> torch.Tensor:
-    return torch.randint(0, 256, (3, SIZE, SIZE), dtype=torch.uint8)
-
-
-def det_batch() -> dict:
-    from mmdet.structures import DetDataSample
-    from mmdet.structures.mask import BitmapMasks
-
-    masks = torch.zeros(2, SIZE, SIZE, dtype=torch.uint8)
-    masks[0, 10:60, 10:50] = masks[1, 30:90, 20:80] = 1
-    sample = DetDataSample(
-        metainfo=dict(
-            img_shape=(SIZE, SIZE), ori_shape=(SIZE, SIZE), scale_factor=(1.0, 1.0), img_id=0
-        ),
-        gt_instances=InstanceData(
-            bboxes=torch.tensor([[10.0, 10, 50, 60], [20, 30, 80, 90]]),
-            labels=torch.tensor([1, 4]),
-            masks=BitmapMasks(masks.numpy(), SIZE, SIZE),
-        ),
-    )
-    return {'inputs': [image()], 'data_samples': [sample]}
-
-
-def seg_batch() -> dict:
-    from mmseg.structures import SegDataSample
-
-    labels = [torch.randint(0, 6, (1, SIZE, SIZE)) for _ in range(2)]
-    samples = [
-        SegDataSample(gt_sem_seg=PixelData(data=x), metainfo=dict(img_shape=(SIZE, SIZE)))
-        for x in labels
-    ]
-    return {'inputs': [image(), image()], 'data_samples': samples}
-
-
-def cls_batch() -> dict:
-    from mmpretrain.structures import DataSample
-
-    samples = [DataSample().set_gt_label(i) for i in (1, 4)]
-    return {'inputs': [image(), image()], 'data_samples': samples}
 
 
 @pytest.mark.parametrize(

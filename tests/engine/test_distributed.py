@@ -9,9 +9,10 @@ import torch
 from mmengine.config import Config
 from torch import distributed
 
-import mmvig.engine.distributed
 from mmvig import checkpoint
 from mmvig.datasets import shapes
+from mmvig.engine.build import build_model
+from mmvig.engine.distributed import LAUNCHER_VARIABLES, init_cpu_process_group
 from tests.support import distributed as ranks
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason='processes that share CPUs')
@@ -20,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # size (AdamW's does not); 6 iterations of 16 crops, from all classes.
 CLASSIFIER = f"""
 _base_ = [{str(ROOT / 'configs/cls/vig_classifier_mini.py')!r}, {{fsdp}}]
-custom_imports = dict(imports=['tests.support.probe'])
+custom_imports = dict(imports=['tests.support.fault_hooks'])
 custom_hooks = [dict(type='DumpLosses'), dict(type='DumpWeights'), {{strike}}]
 train_dataloader = dict(
     batch_size=8,
@@ -48,7 +49,7 @@ ROUNDING = 2e-6
 
 @pytest.fixture(scope='module')
 def folder(workspace, tmp_path_factory) -> Path:
-    """A folder with the mini set and configs of short trainings without chance."""
+    """A folder with the mini set and configs of short trainings without random numbers."""
     folder = tmp_path_factory.mktemp('processes')
     (folder / 'data').symlink_to(workspace / 'data')
     for name, strike, fsdp in (
@@ -123,7 +124,7 @@ def test_after_a_killed_process_training_resumes(folder, alone):
     assert_same_weights(folder / 'kill/rank0.pth', folder / 'alone/rank0.pth', tolerance=1e-6)
 
 
-def test_a_process_that_stands_still_ends_the_others(folder):
+def test_a_hanging_process_ends_the_others(folder):
     words = ('stop.py', '--work-dir', 'stop', '--cfg-options', 'env_cfg.dist_cfg.timeout=3')
     context = ranks.start(2, ranks.train, *words, folder=folder)
     waiting, stopped = context.processes
@@ -139,7 +140,7 @@ def test_a_process_that_stands_still_ends_the_others(folder):
     assert 'env_cfg.dist_cfg.timeout' in message
 
 
-def test_a_process_that_nobody_joins_ends(folder):
+def test_a_process_ends_if_the_others_never_come(folder):
     words = ('plain.py', '--cfg-options', 'env_cfg.dist_cfg.timeout=2')
     context = ranks.start(2, ranks.train, *words, folder=folder, count=1)
     await_end(context.processes[0], 60)
@@ -156,8 +157,25 @@ def test_fsdp_computes_the_same_and_its_checkpoints_are_whole(folder, alone):
     assert_same_weights(folder / 'fsdp/epoch_2.pth', folder / 'alone/epoch_2.pth', tolerance=1e-6)
 
 
+def test_fsdp_refuses_a_checkpoint_of_another_shape(folder):
+    """Compared with the model as it was before FSDP cut it up."""
+    with torch.device('meta'):
+        shapes_only = build_model(Config.fromfile(folder / 'fsdp.py'))
+    weights = {key: torch.zeros(value.shape) for key, value in shapes_only.state_dict().items()}
+    weights['backbone.norm3.weight'] = torch.zeros(5)
+    torch.save(dict(state_dict=weights, meta=dict()), folder / 'misshapen.pth')
+    words = ('fsdp.py', '--work-dir', 'refused', '--resume', 'misshapen.pth')
+    context = ranks.start(2, ranks.train, *words, folder=folder)
+    for process in context.processes:
+        await_end(process, 60)
+        assert process.exitcode == 2
+    for rank in range(2):
+        message = (folder / f'stderr{rank}.txt').read_text().splitlines()[-1]
+        assert 'misshapen.pth does not fit ImageClassifier: of another shape: ' in message
+
+
 def arrive_late(rank: int) -> None:
-    """Of two processes the second sees the mini set when the first has drawn it already."""
+    """The second of two processes arrives when the first has drawn the mini set already."""
     shapes._draw_set = lambda root: [(root / name).mkdir(parents=True) for name in shapes.FOLDERS]
     distributed.init_process_group('gloo', timeout=timedelta(seconds=5))
     time.sleep(rank)
@@ -168,15 +186,15 @@ def arrive_late(rank: int) -> None:
     distributed.destroy_process_group()
 
 
-def test_a_late_process_meets_the_others(folder):
+def test_processes_meet_though_one_draws_no_mini_set(folder):
     ranks.together(2, arrive_late, folder=folder)
 
 
 @pytest.mark.parametrize('runner', ['Runner', 'FlexibleRunner'])
-def test_the_wrapper_keeps_what_the_config_says(runner, monkeypatch):
+def test_model_wrapper_keeps_find_unused_parameters(runner, monkeypatch):
     """`find_unused_parameters` has two places in a config, one per runner."""
     monkeypatch.setattr(distributed, 'is_initialized', lambda: True)
-    for name in mmvig.engine.distributed.VARIABLES:
+    for name in LAUNCHER_VARIABLES:
         monkeypatch.setenv(name, '1')
     wrapper = dict(find_unused_parameters=True)
     cfg = Config(dict(launcher='pytorch', runner_type=runner, model=dict(), sync_bn='torch'))
@@ -184,7 +202,7 @@ def test_the_wrapper_keeps_what_the_config_says(runner, monkeypatch):
         cfg.merge_from_dict(wrapper)
     else:
         cfg.strategy = dict(type='DDPStrategy', model_wrapper=wrapper)
-    mmvig.engine.distributed.join(cfg)
-    found = cfg.model_wrapper_cfg if runner == 'Runner' else cfg.strategy.model_wrapper
-    assert found == wrapper | dict(type='MMDistributedDataParallel', device_ids=None)
+    init_cpu_process_group(cfg)
+    patched = cfg.model_wrapper_cfg if runner == 'Runner' else cfg.strategy.model_wrapper
+    assert patched == wrapper | dict(type='MMDistributedDataParallel', device_ids=None)
     assert 'sync_bn' not in cfg

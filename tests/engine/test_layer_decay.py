@@ -60,7 +60,7 @@ def test_rates_shrink_with_the_distance_from_the_head(config, heads, root):
     assert found['backbone.stages.0.blocks.0.mixer.qkv.weight'].decay > 0
 
 
-def test_custom_keys_multiply_on_top(root):
+def test_custom_keys_multiply_the_layer_rates(root):
     paramwise = dict(layer_decay_rate=0.5, custom_keys={'stem': dict(lr_mult=0.1)})
     found = rates(root / 'configs/det/vig_maskrcnn_mini.py', paramwise)
     plain = rates(root / 'configs/det/vig_maskrcnn_mini.py', dict(layer_decay_rate=0.5))
@@ -69,12 +69,12 @@ def test_custom_keys_multiply_on_top(root):
 
 
 @pytest.mark.parametrize('paramwise', [{}, dict(layer_decay_rate=0), dict(layer_decay_rate='0.9')])
-def test_a_rate_is_needed(paramwise, root):
+def test_missing_or_wrong_rate_is_refused(paramwise, root):
     with pytest.raises(ValueError, match=r'expected paramwise_cfg.layer_decay_rate in \(0, 1\]'):
         rates(root / 'configs/cls/vig_classifier_mini.py', paramwise)
 
 
-def test_a_backbone_without_depths_is_named():
+def test_backbone_without_layer_depths_is_refused():
     init_default_scope('mmdet')
     model = MODELS.build(
         dict(type='mmdet.FPN', in_channels=[8, 8], out_channels=8, num_outs=2, _scope_='mmdet')

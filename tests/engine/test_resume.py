@@ -5,16 +5,20 @@ import random
 import signal
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import worker_init_fn
+from mmengine.registry import HOOKS
 from torch.utils.data import DataLoader
 
 import mmvig.cli.train
 from mmvig import checkpoint
-from mmvig.cli.run import UserError
+from mmvig.checks.errors import UserError
+from mmvig.cli.train import apply_resume
 from mmvig.engine.resume import atomic_file, rng_state
 from mmvig.engine.resume.select import keep_seed, make_resumable, newest_checkpoint
 from mmvig.engine.resume.worker_seeding import seed_by_batch
@@ -33,8 +37,8 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.parametrize('kind', LOOPS)
-def test_stopped_before_any_change_of_a_file(kind, undisturbed, tmp_path, monkeypatch):
-    """Every moment between two changes, one after another; and what is named is always whole."""
+def test_resume_after_a_stop_at_any_change_of_a_file(kind, undisturbed, tmp_path, monkeypatch):
+    """Before each change in turn; the checkpoint that `last_checkpoint` names is always whole."""
     for n in range(1, 1000):
         place = tmp_path / f'{n}'
         with monkeypatch.context() as patch:
@@ -51,7 +55,7 @@ def test_stopped_before_any_change_of_a_file(kind, undisturbed, tmp_path, monkey
     assert n > 25, 'the training changes fewer files than it should'
 
 
-def test_what_is_compared_has_evaluations_and_random_numbers(undisturbed):
+def test_compared_files_hold_metrics_and_rng_states(undisturbed):
     found = logs(undisturbed['iterations'])
     assert [key for key in found if key.startswith('validation')] == [
         f'validation {i}' for i in (4, 7)
@@ -61,20 +65,20 @@ def test_what_is_compared_has_evaluations_and_random_numbers(undisturbed):
     assert len(checkpoint.read(str(last))['random_state']) == 1
 
 
-def test_random_states_go_through_a_checkpoint(tmp_path):
+def test_rng_state_survives_a_checkpoint(tmp_path):
     def draw():
         return random.random(), random.gauss(0, 1), np.random.randn(), torch.rand(3).tolist()
 
     random.gauss(0, 1)  # leaves one for the next call
     np.random.randn()
-    torch.save(dict(states=[rng_state.capture()]), tmp_path / 'a.pth')
+    torch.save(dict(states=[rng_state.get_rng_state()]), tmp_path / 'a.pth')
     expected = draw()
     assert draw() != expected
-    rng_state.restore(checkpoint.read(str(tmp_path / 'a.pth'))['states'][0])
+    rng_state.set_rng_state(checkpoint.read(str(tmp_path / 'a.pth'))['states'][0])
     assert draw() == expected
 
 
-def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path):
+def test_atomic_write_survives_a_kill_at_any_time(tmp_path):
     path, size = tmp_path / 'file', 8_000_000
     rng = random.Random(0)
     unfinished = 0
@@ -93,7 +97,7 @@ def test_a_file_is_whole_whenever_its_writer_is_killed(tmp_path):
             assert len(content) == size
             assert len(set(content)) == 1
     assert unfinished > 0, 'no kill came while the file was written'
-    atomic_file.remove_unfinished(tmp_path)
+    atomic_file.remove_partial(tmp_path)
     assert [found.name for found in tmp_path.iterdir()] == ['file']
 
 
@@ -114,7 +118,7 @@ def punch(path) -> None:
 
 
 @pytest.mark.parametrize('damage', [cut, punch, os.remove])
-def test_a_damaged_checkpoint_is_passed_over(damage, tmp_path):
+def test_a_damaged_checkpoint_is_skipped(damage, tmp_path):
     for i in (3, 1, 2):  # not in the order of their names or times of change
         save(tmp_path / f'iter_{i}.pth', i)
     save(tmp_path / 'best_mIoU_iter_9.pth', 9)
@@ -131,7 +135,7 @@ def test_a_damaged_checkpoint_is_passed_over(damage, tmp_path):
     assert line.startswith('there is no last_checkpoint')
 
 
-def test_without_any_whole_checkpoint(tmp_path):
+def test_work_dir_without_a_whole_checkpoint(tmp_path):
     assert newest_checkpoint(str(tmp_path / 'absent')) == (None, '')
     save(tmp_path / 'iter_1.pth', 1)
     cut(tmp_path / 'iter_1.pth')
@@ -144,7 +148,17 @@ def test_without_any_whole_checkpoint(tmp_path):
         newest_checkpoint(str(tmp_path))
 
 
-def test_the_seed_is_that_of_the_start(undisturbed):
+def test_folders_of_a_strategy_are_resumed_from(tmp_path):
+    (tmp_path / 'epoch_1.pth').mkdir()
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    cfg = Config(dict(work_dir=str(tmp_path), runner_type='FlexibleRunner'))
+    assert apply_resume(cfg, 'auto') == ''
+    assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / 'epoch_1.pth'))
+    with pytest.raises(UserError, match='expected a checkpoint file at'):
+        apply_resume(Config(dict(work_dir=str(tmp_path))), 'auto')
+
+
+def test_resume_keeps_the_first_seed(undisturbed):
     cfg = Config(dict())
     keep_seed(cfg, checkpoint.read(str(undisturbed['epochs'] / 'epoch_3.pth')))
     assert cfg.randomness.seed == 0
@@ -152,7 +166,7 @@ def test_the_seed_is_that_of_the_start(undisturbed):
     assert cfg.randomness.seed == 0, 'a seed of the config stays'
 
 
-class Runner:
+class FakeRunner:
     """What `train` does with a runner, without its training."""
 
     def __init__(self) -> None:
@@ -164,8 +178,8 @@ class Runner:
         pass
 
 
-def test_resume_finds_the_checkpoint_by_itself(tmp_path, monkeypatch, mmvig_command):
-    seen, runner = [], Runner()
+def test_resume_finds_the_checkpoint_by_itself(tmp_path, monkeypatch, cli):
+    seen, runner = [], FakeRunner()
 
     def run(cfg, action) -> None:
         seen.append((cfg.resume, cfg.load_from))
@@ -176,22 +190,22 @@ def test_resume_finds_the_checkpoint_by_itself(tmp_path, monkeypatch, mmvig_comm
     save(begin, 0)
     command = ['train', ROOT / 'configs/cls/vig_classifier_mini.py', '--work-dir', tmp_path / 'run',
                '--resume', '--cfg-options', f'load_from={begin}']  # fmt: skip
-    mmvig_command(*command)
+    cli.output(*command)
     assert seen.pop() == (False, str(begin)), 'there is none yet: as without the option'
     (tmp_path / 'run').mkdir()
     for i in (1, 2):
         save(tmp_path / f'run/epoch_{i}.pth', i)
     (tmp_path / 'run/last_checkpoint').write_text(str(tmp_path / 'run/epoch_2.pth'))
-    mmvig_command(*command)
+    cli.output(*command)
     assert seen.pop() == (True, str(tmp_path / 'run/epoch_2.pth'))
     assert not runner.lines
     cut(tmp_path / 'run/epoch_2.pth')
-    mmvig_command(*command)
+    cli.output(*command)
     assert seen.pop() == (True, str(tmp_path / 'run/epoch_1.pth'))
     assert 'epoch_2.pth, which last_checkpoint names, is not whole' in runner.lines[0]
 
 
-def test_every_config_with_mmengines_hook_gets_ours():
+def test_checkpoint_hook_of_mmengine_is_replaced():
     for hooks, expected in (
         (None, 'mmvig.ResumableCheckpointHook'),
         (dict(checkpoint=dict(type='CheckpointHook')), 'mmvig.ResumableCheckpointHook'),
@@ -206,18 +220,20 @@ def test_every_config_with_mmengines_hook_gets_ours():
     assert off.default_hooks.checkpoint is None
 
 
+def test_the_first_name_of_a_hook_still_builds_it():
+    """Configs that were dumped by version 0.1 have it."""
+    hook = HOOKS.build(dict(type='mmvig.DueValidationHook'))
+    assert type(hook) is type(HOOKS.build(dict(type='mmvig.ValidateOnResumeHook')))
+
+
 def loader(persistent: bool = False, **place) -> DataLoader:
-    from functools import partial
-
-    from mmengine.dataset import worker_init_fn
-
-    made = DataLoader(
+    result = DataLoader(
         Samples(), batch_sampler=[[0, 0]] * 6, num_workers=2, collate_fn=list,
         persistent_workers=persistent,
         worker_init_fn=partial(worker_init_fn, num_workers=2, rank=0, seed=0),
     )  # fmt: skip
-    seed_by_batch(made, **place)
-    return made
+    seed_by_batch(result, **place)
+    return result
 
 
 def drawn(batches) -> list[list[float]]:
@@ -225,15 +241,15 @@ def drawn(batches) -> list[list[float]]:
             for batch in batches]  # fmt: skip
 
 
-def test_what_a_batch_draws_follows_from_its_number():
+def test_random_numbers_follow_from_the_batch_number():
     kept = loader(persistent=True)
     epochs = [drawn(kept) for _ in range(3)]
     assert epochs[1] == drawn(loader(epoch=1)), 'as in processes that start with that epoch'
     assert epochs[2] == drawn(loader(epoch=2))
     numbers = [number for epoch in epochs for batch in epoch for number in batch]
     assert len(set(numbers)) == len(numbers), 'no number is drawn twice'
-    endless = drawn(loader(endless=True))
-    assert drawn(loader(endless=True, number=3))[:3] == endless[3:]
+    infinite = drawn(loader(infinite=True))
+    assert drawn(loader(infinite=True, number=3))[:3] == infinite[3:]
 
 
 def soak(program: str, *args, place) -> str:
@@ -241,7 +257,7 @@ def soak(program: str, *args, place) -> str:
     return call(*command, cwd=place, PYTHONPATH=str(ROOT), TMPDIR=str(place)).stdout
 
 
-def test_kills(workspace, tmp_path):
+def test_killed_trainings_resume_to_the_last_bit(workspace, tmp_path):
     """A real training; `make soak` has more of it."""
     data = workspace / 'data/mini'
     found = soak('kills', '--kills', 2, '--length', 7, '--data', data, place=tmp_path)

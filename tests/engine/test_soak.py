@@ -31,7 +31,7 @@ def test_a_leak_is_found_beside_a_jump_and_noise(seed):
 
 
 @pytest.mark.parametrize('name', ['tensors', 'files'])
-def test_one_thing_held_per_block_is_found(name):
+def test_one_object_kept_per_block_is_found(name):
     held = list(range(STEPS // len(SIZES)))
     (finding,) = judge(measured(**{name: held})).findings(ALLOWED)
     assert name in finding

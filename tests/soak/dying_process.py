@@ -41,17 +41,17 @@ def start(work_dir: Path, count: int, *options: str) -> subprocess.Popen:
 
 def ranks_of(launcher: int) -> dict[int, int]:
     """Process ids of the launcher's children by rank."""
-    found = {}
+    ranks = {}
     for pid in Path(f'/proc/{launcher}/task/{launcher}/children').read_text().split():
         variables = Path(f'/proc/{pid}/environ').read_text().split('\0')
-        found |= {
+        ranks |= {
             int(v.removeprefix('RANK=')): int(pid) for v in variables if v.startswith('RANK=')
         }
-    return found
+    return ranks
 
 
 def kill(folder: Path, count: int, rank: int) -> str:
-    """Kill one process after the first epoch; what was seen."""
+    """Kill one process after the first epoch and resume; returns a summary."""
     work_dir = folder / f'killed{rank}'
     training = start(work_dir, count)
     while not (work_dir / 'epoch_1.pth').exists():

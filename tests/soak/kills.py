@@ -40,8 +40,7 @@ def start(config: Path, work_dir: Path, log: Path) -> int:
         with log.open('a') as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
-        sys.argv = ['mmvig train', str(config), '--work-dir', str(work_dir), '--resume']
-        mmvig.cli.train.main()
+        mmvig.cli.train.main([str(config), '--work-dir', str(work_dir), '--resume'])
         status = 0
     finally:
         sys.stderr.flush()
@@ -66,7 +65,7 @@ def kill(pid: int) -> None:
 
 
 def moment(work_dir: Path, before: set[Path]) -> str:
-    """What a training was doing when it was killed, by what it left."""
+    """What a training was doing when it was killed, judged by its files."""
     if list(work_dir.glob('*.pth.part')):
         return 'writing a checkpoint'
     if list(work_dir.glob('*.part')):
@@ -80,10 +79,10 @@ def moment(work_dir: Path, before: set[Path]) -> str:
 
 
 def check_named(work_dir: Path) -> None:
-    """What `last_checkpoint` names is whole, whenever the kill came."""
-    named = work_dir / 'last_checkpoint'
-    if named.is_file():
-        checkpoint.read(named.read_text())
+    """The checkpoint that `last_checkpoint` names is whole, whenever the kill came."""
+    pointer = work_dir / 'last_checkpoint'
+    if pointer.is_file():
+        checkpoint.read(pointer.read_text())
 
 
 def run(
@@ -125,8 +124,8 @@ def run(
             assert time.monotonic() - begin < PATIENCE, f'a start hung, see {log}'
             hit[moment(work_dir, before)] += 1
             check_named(work_dir)
-        found = differences(place / 'undisturbed', work_dir)
-        assert not found, f'training {training}: {found[:8]}'
+        places = differences(place / 'undisturbed', work_dir)
+        assert not places, f'training {training}: {places[:8]}'
     hit['trainings'] = training
     return hit
 
@@ -155,12 +154,12 @@ def main() -> None:
     options.add_argument('--length', type=int, default=24, help='iterations (seg), epochs (det)')
     options.add_argument('--workers', type=int, default=0, help='processes that load data')
     options.add_argument('--persistent', action='store_true', help='workers outlive an epoch')
-    options.add_argument('--data', type=Path, help='the mini set; drawn if it is not there')
+    options.add_argument('--data', type=Path, help='the mini set; drawn if it is missing')
     args = options.parse_args()
     torch.set_num_threads(1)
     importlib.import_module({'seg': 'mmseg.apis', 'det': 'mmdet.apis'}[args.kind])
     begin = time.monotonic()
-    place = Path(tempfile.mkdtemp(prefix='mmvig-kills-'))  # what failed can be looked at there
+    place = Path(tempfile.mkdtemp(prefix='mmvig-kills-'))  # kept after a failure
     hit = run(
         args.kind, args.kills, args.seed, args.length, place, args.data or place / 'mini',
         args.workers, args.persistent,

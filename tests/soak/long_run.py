@@ -45,7 +45,7 @@ default_hooks = dict(logger=dict(interval=20), checkpoint=dict(interval={interva
 
 
 class Growth(NamedTuple):
-    """What a training took more and more of, after its warm-up."""
+    """What a training needed more and more of, after its warm-up."""
 
     slope: float  # resident bytes a step
     least: float  # the slope's lower bound, at 99 %
@@ -54,14 +54,14 @@ class Growth(NamedTuple):
 
     def findings(self, allowed: float) -> list[str]:
         """What grew, of memory more than `allowed` bytes a step."""
-        found = []
+        growing = []
         if self.least > allowed:
-            found.append(f'{self.slope:.0f} bytes a step, at least {self.least:.0f}')
+            growing.append(f'{self.slope:.0f} bytes a step, at least {self.least:.0f}')
         if len(set(self.tensors)) > 1:
-            found.append(f'tensors: {self.tensors}')
+            growing.append(f'tensors: {self.tensors}')
         if len(set(self.files)) > 1:
-            found.append(f'open files: {self.files}')
-        return found
+            growing.append(f'open files: {self.files}')
+        return growing
 
 
 def median_slope(steps: np.ndarray, values: np.ndarray) -> tuple[float, float]:
@@ -97,8 +97,7 @@ def run(backbone: str, steps: int, place: Path, data: Path) -> Growth:
     config.write_text(
         CONFIG.format(base=str(base), data=f'{data}/', steps=steps, interval=max(steps // 20, 100))
     )
-    sys.argv = ['mmvig train', str(config), '--work-dir', str(place / backbone)]
-    mmvig.cli.train.main()
+    mmvig.cli.train.main([str(config), '--work-dir', str(place / backbone)])
     return judge(json.loads((place / backbone / 'memory.json').read_text()))
 
 
@@ -106,7 +105,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument('--backbone', default='vig', help='as in configs/seg/*_upernet_mini.py')
     options.add_argument('--steps', type=int, default=2000)
-    options.add_argument('--data', type=Path, help='the mini set; drawn if it is not there')
+    options.add_argument('--data', type=Path, help='the mini set; drawn if it is missing')
     options.add_argument('--allowed', type=int, default=ALLOWED, help='bytes a step')
     args = options.parse_args()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""What a long training measures of its own process, and images of a new size at every step."""
+"""Measurements of a long training's own process, and images of another size at every step."""
 
 import gc
 import json
@@ -39,22 +39,21 @@ class ResizeInTurn(Resize):
 
 @HOOKS.register_module()
 class MeasureProcess(Hook):
-    """Writes `memory.json`: resident bytes at every step, and after every block of steps what is
-    left: open files, and tensors that something still holds."""
+    """Writes `memory.json`: resident bytes by step, open files and live tensors by block."""
 
     priority = 'LOWEST'
 
     def __init__(self) -> None:
-        self.found = {'resident': [], 'files': [], 'tensors': []}
+        self.measured = {'resident': [], 'files': [], 'tensors': []}
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         resident = int(Path('/proc/self/statm').read_text().split()[1]) * PAGE
-        self.found['resident'].append(resident)
-        if len(self.found['resident']) % len(SIZES) == 0:
+        self.measured['resident'].append(resident)
+        if len(self.measured['resident']) % len(SIZES) == 0:
             gc.collect()
             held = sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
-            self.found['tensors'].append(held)
-            self.found['files'].append(len(os.listdir('/proc/self/fd')))
+            self.measured['tensors'].append(held)
+            self.measured['files'].append(len(os.listdir('/proc/self/fd')))
 
     def after_train(self, runner) -> None:
-        Path(runner.work_dir, 'memory.json').write_text(json.dumps(self.found))
+        Path(runner.work_dir, 'memory.json').write_text(json.dumps(self.measured))

@@ -1,4 +1,4 @@
-"""Small trainings with much chance in them, and everything by which two of them may differ."""
+"""Small trainings that draw many random numbers, compared with each other to the last bit."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mmvig.checkpoint import safe_globals
+from mmvig import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMES = ('time', 'data_time', 'memory')
@@ -72,21 +72,20 @@ def write_config(
 
 
 def differences(first: Path, second: Path) -> list[str]:
-    """Where the ends of two trainings, by their work dirs, are not equal to the last bit."""
-    found = []
+    """Where the results of two trainings, by their work dirs, are not equal to the last bit."""
+    places = []
     names = [{path.name for path in place.glob('*.pth')} for place in (first, second)]
     if names[0] != names[1]:
-        found.append(f'checkpoints: {names[0]} and {names[1]}')
+        places.append(f'checkpoints: {names[0]} and {names[1]}')
     for name in names[0] & names[1]:
-        _compare(name, _content(first / name), _content(second / name), found)
-    _compare('logs', logs(first), logs(second), found)
-    found += [f'left: {path}' for place in (first, second) for path in place.rglob('*.part')]
-    return found
+        _compare(name, _content(first / name), _content(second / name), places)
+    _compare('logs', logs(first), logs(second), places)
+    places += [f'left: {path}' for place in (first, second) for path in place.rglob('*.part')]
+    return places
 
 
 def _content(path: Path) -> dict:
-    safe_globals.allow()
-    content = torch.load(path, weights_only=True)
+    content = checkpoint.read(str(path))
     content['meta'] = {key: content['meta'][key] for key in ('epoch', 'iter', 'seed')}
     hub = content['message_hub']
     content['message_hub'] = {
@@ -99,8 +98,8 @@ def _content(path: Path) -> dict:
 
 
 def logs(place: Path) -> dict[str, dict]:
-    """What was logged, by iteration or evaluation; twice the same step must be twice the same."""
-    found = {}
+    """Logged values by iteration or validation; a step that was logged twice must be equal."""
+    by_step = {}
     for path in sorted(place.glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
             try:
@@ -110,26 +109,26 @@ def logs(place: Path) -> dict[str, dict]:
             kind = 'training' if 'iter' in values else 'validation'
             key = f'{kind} {values["step"]}'
             values = {name: value for name, value in values.items() if name not in TIMES}
-            assert found.setdefault(key, values) == values, f'{key} differs after a resume'
-    return found
+            assert by_step.setdefault(key, values) == values, f'{key} differs after a resume'
+    return by_step
 
 
-def _compare(where: str, first, second, found: list[str]) -> None:
+def _compare(where: str, first, second, places: list[str]) -> None:
     if isinstance(first, HistoryBuffer):
         first, second = ([np.asarray(part) for part in buffer.data] for buffer in (first, second))
     if isinstance(first, dict) and isinstance(second, dict):
         if first.keys() != second.keys():
-            found.append(f'{where}: keys {sorted(map(str, first.keys() ^ second.keys()))}')
+            places.append(f'{where}: keys {sorted(map(str, first.keys() ^ second.keys()))}')
         for key in first.keys() & second.keys():
-            _compare(f'{where} {key}', first[key], second[key], found)
+            _compare(f'{where} {key}', first[key], second[key], places)
     elif isinstance(first, list | tuple) and len(first) == len(second):
         for i, pair in enumerate(zip(first, second, strict=True)):
-            _compare(f'{where} {i}', *pair, found)
+            _compare(f'{where} {i}', *pair, places)
     elif isinstance(first, torch.Tensor):
         if not torch.equal(first, second):
-            found.append(where)
+            places.append(where)
     elif isinstance(first, np.ndarray):
         if not np.array_equal(first, second):
-            found.append(where)
+            places.append(where)
     elif first != second:
-        found.append(f'{where}: {first} and {second}')
+        places.append(f'{where}: {first} and {second}')

@@ -6,9 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmengine.logging import MMLogger
-from mmengine.visualization import Visualizer
-
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -39,15 +36,3 @@ def logged(work_dir: Path, key: str = 'loss') -> list[float]:
     logs = sorted(work_dir.glob('*/vis_data/scalars.json'))
     lines = [json.loads(line) for path in logs for line in path.read_text().splitlines()]
     return [line[key] for line in lines if key in line]
-
-
-def forget_runs() -> None:
-    """Forget visualizers and loggers of earlier runs in this process.
-
-    mmengine gives hooks the first visualizer, and messages to a logger whose files are closed.
-    """
-    kinds = [Visualizer, MMLogger]
-    while kinds:
-        kind = kinds.pop()
-        kind._instance_dict.clear()
-        kinds += kind.__subclasses__()

@@ -1,4 +1,4 @@
-"""Processes that train together as a cluster starts them: nothing watches over them."""
+"""Processes that train together, started as a cluster does: without a supervisor."""
 
 import multiprocessing
 import os
@@ -14,7 +14,7 @@ from torch.multiprocessing import ProcessContext, start_processes
 
 import mmvig.cli.train
 
-from . import probe  # noqa: F401  hooks that configs of tests name
+from . import fault_hooks  # noqa: F401  which configs of the tests name
 
 # What a runner would import in each process anew.
 for host in (mmdet, mmpretrain):
@@ -68,7 +68,6 @@ def _be_rank(rank: int, world: int, port: int, folder: Path, function: Callable,
     function(rank, *args)
 
 
-def train(rank: int, *words: str) -> None:
-    """The command itself."""
-    sys.argv = ['mmvig', *map(str, words), '--launcher', 'pytorch']
-    mmvig.cli.train.main()
+def train(rank: int, *argv: str) -> None:
+    """`python -m mmvig train …` as one of the processes of a launcher."""
+    mmvig.cli.train.main([*map(str, argv), '--launcher', 'pytorch'])

@@ -2,8 +2,9 @@
 
 import torch
 
+from . import hostile_checkpoints as hostile
 from . import invalid_inputs as made
-from .invalid_inputs import Case, Maker
+from .invalid_inputs import Case, Change
 
 TEST = 'test det.py bad.pth'
 RESUME = 'train det.py --resume bad.pth'
@@ -28,7 +29,7 @@ def other_head(weights: dict) -> dict:
     return {key.replace('backbone.', 'encoder.'): value for key, value in weights.items()}
 
 
-def pretrained_on(checkpoint: str) -> Maker:
+def pretrained_on(checkpoint: str) -> Change:
     init = f"dict(_delete_=True, type='Pretrained', checkpoint='{checkpoint}')"
     return made.derived(f'model = dict(backbone=dict(init_cfg={init}))')
 
@@ -70,39 +71,39 @@ CHECKPOINTS = [
          'bad.pth is refused: expected a checkpoint with only tensors, numbers and containers '
          'in it, but it is no checkpoint or asks for more, which could run code (…). Save it '
          'again as a plain state dict.',
-         made.saved('bad.pth', made.hostile_system)),
+         made.saved('bad.pth', hostile.by_system)),
     Case('runs code by chains of getattr', RESUME,
          'bad.pth is refused: expected a checkpoint with only tensors, numbers and containers '
          'in it, but it is no checkpoint or asks for more, which could run code (…). Save it '
          'again as a plain state dict.',
-         made.saved('bad.pth', made.hostile_getattr)),
+         made.saved('bad.pth', hostile.by_getattr)),
     Case('runs code from inside the weights', 'predict det.py bad.pth data/images/0.jpg --out out',
          'bad.pth is refused: expected a checkpoint with only tensors, numbers and containers '
          'in it, but it is no checkpoint or asks for more, which could run code (…). Save it '
          'again as a plain state dict.',
-         made.saved('bad.pth', made.hostile_in_weights)),
+         made.saved('bad.pth', hostile.in_weights)),
     Case('runs code by eval', 'convert bad.pth out.pth',
          'bad.pth is refused: expected a checkpoint with only tensors, numbers and containers '
          'in it, but it is no checkpoint or asks for more, which could run code (…). Save it '
          'again as a plain state dict.',
-         made.saved('bad.pth', made.hostile_eval)),
+         made.saved('bad.pth', hostile.by_eval)),
     Case('runs code from the message hub', 'inspect det.py bad.pth data/images/0.jpg --out out',
          'bad.pth is refused: expected a checkpoint with only tensors, numbers and containers '
          'in it, but it is no checkpoint or asks for more, which could run code (…). Save it '
          'again as a plain state dict.',
-         made.saved('bad.pth', made.hostile_message_hub)),
+         made.saved('bad.pth', hostile.in_message_hub)),
     Case('runs code, named as load_from', OPTION + 'load_from=bad.pth',
          'bad.pth is refused: expected a checkpoint with only tensors, numbers and containers '
          'in it, but it is no checkpoint or asks for more, which could run code (…). Save it '
          'again as a plain state dict.',
-         made.saved('bad.pth', made.hostile_system)),
+         made.saved('bad.pth', hostile.by_system)),
     Case(
         'runs code, named as init_cfg',
         'train bad.py',
          'bad.pth is refused: expected a checkpoint with only tensors, numbers and containers '
          'in it, but it is no checkpoint or asks for more, which could run code (…). Save it '
          'again as a plain state dict.',
-        made.both(made.saved('bad.pth', made.hostile_system), pretrained_on('bad.pth')),
+        made.both(made.saved('bad.pth', hostile.by_system), pretrained_on('bad.pth')),
     ),
     Case('a key is missing, to resume', CHANGED,
          'changed.pth does not fit MaskRCNN: missing: backbone.norm0.weight',

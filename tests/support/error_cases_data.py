@@ -9,34 +9,34 @@ PREDICT = 'predict det.py det.pth bad.jpg --out out'
 OPTION = 'train det.py --cfg-options '
 
 
-def twice_an_image(found: dict) -> None:
-    found['images'][1]['id'] = found['images'][0]['id']
+def twice_an_image(coco: dict) -> None:
+    coco['images'][1]['id'] = coco['images'][0]['id']
 
 
-def no_annotations(found: dict) -> None:
-    found['annotations'] = []
+def no_annotations(coco: dict) -> None:
+    coco['annotations'] = []
 
 
-def no_categories(found: dict) -> None:
-    del found['categories']
+def no_categories(coco: dict) -> None:
+    del coco['categories']
 
 
-def other_names(found: dict) -> None:
-    found['categories'][1]['name'] = 'ring'
+def other_names(coco: dict) -> None:
+    coco['categories'][1]['name'] = 'ring'
 
 
-def other_order(found: dict) -> None:
-    found['categories'].reverse()
+def other_order(coco: dict) -> None:
+    coco['categories'].reverse()
 
 
-def flat(found: dict) -> None:
+def flat(coco: dict) -> None:
     """Image 2 is half as high, and has nothing in its lower half."""
-    found['images'][2]['height'] //= 2
-    del found['annotations'][5]
+    coco['images'][2]['height'] //= 2
+    del coco['annotations'][5]
 
 
-def without_size(found: dict) -> None:
-    del found['images'][2]['width']
+def without_size(coco: dict) -> None:
+    del coco['images'][2]['width']
 
 
 def runs(counts, size=(made.SIZE, made.SIZE)) -> dict:
@@ -45,7 +45,7 @@ def runs(counts, size=(made.SIZE, made.SIZE)) -> dict:
 
 COCO = [
     Case('no annotation file', TRAIN_DET,
-         'the train data are not there: expected data/train.json. Put or link the data set '
+         'the train data are missing: expected data/train.json. Put or link the data set '
          'under data/, or name its place: --cfg-options '
          "train_dataloader.dataset.data_root=DIR (and the evaluator's ann_file)",
          made.without(TRAIN)),
@@ -82,8 +82,8 @@ COCO = [
          'categories are square, ring. Name them by metainfo=dict(classes=…)',
          made.coco(other_names)),
     Case('categories in another order', TRAIN_DET,
-         'expected the classes in the order of data/train.json, for mmdet counts labels by '
-         'it: disc, square; got square, disc. Change metainfo.classes',
+         'expected the classes in the order of data/train.json, as mmdet counts labels by it: '
+         'disc, square; got square, disc. Change metainfo.classes',
          made.coco(other_order)),
     Case('an annotation of an unknown category', TRAIN_DET,
          'data/train.json: annotation 0 is of category 9, expected one of 1, 2',
@@ -171,7 +171,7 @@ SEGMENTATION = [
          made.without('data/masks/2.png')),
     Case('no folder of masks', OPTION.replace('det', 'seg')
          + 'train_dataloader.dataset.data_prefix.seg_map_path=absent',
-         'the train data are not there: expected data/absent. Put or link the data set under '
+         'the train data are missing: expected data/absent. Put or link the data set under '
          'data/, or name its place: --cfg-options train_dataloader.dataset.data_root=DIR (and '
          "the evaluator's ann_file)"),
     Case('masks of another size than their images', TRAIN_SEG,

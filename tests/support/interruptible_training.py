@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from mmvig.engine.resume.select import newest_checkpoint
 
-from .commands import forget_runs
+from .cli import forget_runs
 
 LOOPS = {
     'iterations': dict(
@@ -51,8 +51,8 @@ class Model(BaseModel):
         self.linear = nn.Linear(3, 3)
 
     def forward(self, inputs: list[Tensor], mode: str = 'tensor'):
-        found = self.linear(F.dropout(torch.stack(inputs), 0.5, self.training))
-        return dict(loss=(found - 1).square().mean()) if mode == 'loss' else list(found)
+        x = self.linear(F.dropout(torch.stack(inputs), 0.5, self.training))
+        return dict(loss=(x - 1).square().mean()) if mode == 'loss' else list(x)
 
 
 class Mean(BaseMetric):
@@ -84,7 +84,7 @@ def run(kind: str, work_dir: Path, hook: str = 'mmvig.ResumableCheckpointHook', 
         optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.1)),
         param_scheduler=dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=9),
         default_hooks=dict(checkpoint=checkpoint | loop['checkpoint'], logger=logger),
-        custom_hooks=[dict(type='mmvig.DueValidationHook')],
+        custom_hooks=[dict(type='mmvig.ValidateOnResumeHook')],
         randomness=dict(seed=0),
         resume=newest is not None,
         load_from=newest and str(newest),

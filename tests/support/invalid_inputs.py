@@ -1,10 +1,8 @@
-"""Small right inputs, and what makes each of them wrong."""
+"""Small valid inputs, and changes that make them invalid."""
 
 import io
 import json
-import os
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,33 +11,30 @@ import cv2
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, init_default_scope
 from PIL import Image
 
 from mmvig.datasets.shapes import run_lengths
-from tests.models.test_checkpoint import Reduced, calling, calling_by_getattr
 
-from .commands import forget_runs
+from .cli import forget_runs
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 64
 CLASSES = ('square', 'disc')
 TRAIN = 'data/train.json'
-MARKER = 'ran'  # what a hostile file would make
 WIDTHS = [32, 64, 128, 256]
 
-Maker = Callable[[Path], None]
+Change = Callable[[Path], None]
 
 
 class Case(NamedTuple):
-    """What is wrong, the command, its line of error (… is anything), and how it is made."""
+    """What is wrong, the command, its error message (… is anything), and how it is made wrong."""
 
     wrong: str
     command: str
     sees: str
-    make: Maker = lambda here: None
+    make: Change = lambda here: None
 
 
 def make_inputs(folder: Path) -> None:
@@ -146,7 +141,7 @@ def make_runs(height: int, width: int) -> dict:
     return {'size': [height, width], 'counts': run_lengths(labels)}
 
 
-def content(name: str, data: bytes | str) -> Maker:
+def content(name: str, data: bytes | str) -> Change:
     """A file of just this."""
 
     def make(here: Path) -> None:
@@ -157,7 +152,7 @@ def content(name: str, data: bytes | str) -> Maker:
     return make
 
 
-def cut(name: str, kept: float = 0.5) -> Maker:
+def cut(name: str, kept: float = 0.5) -> Change:
     def make(here: Path) -> None:
         whole = (here / name).read_bytes()
         content(name, whole[: int(len(whole) * kept)])(here)
@@ -165,40 +160,40 @@ def cut(name: str, kept: float = 0.5) -> Maker:
     return make
 
 
-def without(name: str) -> Maker:
+def without(name: str) -> Change:
     return lambda here: (here / name).unlink()
 
 
-def folder(name: str) -> Maker:
+def folder(name: str) -> Change:
     return lambda here: (here / name).mkdir()
 
 
-def coco(change: Callable[[dict], None]) -> Maker:
+def coco(change: Callable[[dict], None]) -> Change:
     """The training annotations, changed."""
 
     def make(here: Path) -> None:
-        found = json.loads((here / TRAIN).read_text())
-        change(found)
-        content(TRAIN, json.dumps(found))(here)
+        annotations = json.loads((here / TRAIN).read_text())
+        change(annotations)
+        content(TRAIN, json.dumps(annotations))(here)
 
     return make
 
 
-def annotation(**values) -> Maker:
+def annotation(**values) -> Change:
     """The first annotation, with other values."""
-    return coco(lambda found: found['annotations'][0].update(values))
+    return coco(lambda coco: coco['annotations'][0].update(values))
 
 
-def all_annotations(**values) -> Maker:
-    return coco(lambda found: [entry.update(values) for entry in found['annotations']])
+def all_annotations(**values) -> Change:
+    return coco(lambda coco: [entry.update(values) for entry in coco['annotations']])
 
 
-def derived(text: str) -> Maker:
+def derived(text: str) -> Change:
     """A config bad.py that changes this of det.py."""
     return content('bad.py', f"_base_ = './det.py'\n{text}\n")
 
 
-def mask(labels: Callable[[np.ndarray], np.ndarray]) -> Maker:
+def mask(labels: Callable[[np.ndarray], np.ndarray]) -> Change:
     """All masks, changed."""
 
     def make(here: Path) -> None:
@@ -210,7 +205,7 @@ def mask(labels: Callable[[np.ndarray], np.ndarray]) -> Maker:
     return make
 
 
-def picture(name: str, **settings) -> Maker:
+def picture(name: str, **settings) -> Change:
     """An image of Pillow, half as high as wide, with what `save` takes."""
 
     def make(here: Path) -> None:
@@ -222,12 +217,12 @@ def picture(name: str, **settings) -> Maker:
 
 
 def exif(turn: int) -> Image.Exif:
-    found = Image.Exif()
-    found[0x0112] = turn
-    return found
+    block = Image.Exif()
+    block[0x0112] = turn
+    return block
 
 
-def weights(change: Callable[[dict], dict], source: str = 'det.pth') -> Maker:
+def weights(change: Callable[[dict], dict], source: str = 'det.pth') -> Change:
     """A checkpoint `changed.pth` with other weights."""
 
     def make(here: Path) -> None:
@@ -238,51 +233,24 @@ def weights(change: Callable[[dict], dict], source: str = 'det.pth') -> Maker:
     return make
 
 
-def saved(name: str, value: Callable[[], object]) -> Maker:
+def saved(name: str, value: Callable[[], object]) -> Change:
     return lambda here: torch.save(value(), here / name)
 
 
-def zipped(name: str) -> Maker:
+def zipped(name: str) -> Change:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, 'w') as archive:
         archive.writestr('readme.txt', 'not a checkpoint')
     return content(name, stream.getvalue())
 
 
-def safetensors(name: str) -> Maker:
+def safetensors(name: str) -> Change:
     """One tensor of four zeros in that format: the header's length, the header, the numbers."""
     header = json.dumps({'x': {'dtype': 'F32', 'shape': [4], 'data_offsets': [0, 16]}}).encode()
     return content(name, len(header).to_bytes(8, 'little') + header + bytes(16))
 
 
-def hostile_system() -> dict:
-    return {'state_dict': {'backbone.x': Reduced(os.system, (f'touch {MARKER}',))}}
-
-
-def hostile_getattr() -> dict:
-    return {'state_dict': calling_by_getattr(MARKER)}
-
-
-def hostile_in_weights() -> dict:
-    return {
-        'state_dict': OrderedDict({'backbone.x': torch.zeros(1), 'backbone.y': calling(MARKER)})
-    }
-
-
-def hostile_eval() -> dict:
-    code = f'__import__("os").mkdir({MARKER!r})'
-    return {'meta': Reduced(eval, (code,)), 'state_dict': {'x': torch.zeros(1)}}
-
-
-def hostile_message_hub() -> dict:
-    """Where runners keep their history, as `message_hub` of every checkpoint."""
-    hub = MessageHub('of a test').state_dict()
-    hub['log_scalars']['loss'] = HistoryBuffer([1.0], [1])
-    hub['runtime_info']['seed'] = calling(MARKER)
-    return {'state_dict': {'x': torch.zeros(1)}, 'message_hub': hub}
-
-
-def both(*makers: Maker) -> Maker:
+def both(*makers: Change) -> Change:
     def make(here: Path) -> None:
         for maker in makers:
             maker(here)

@@ -1,4 +1,4 @@
-"""Stops a training whose loss or weights are no longer finite, and says where that began."""
+"""Stops a training whose loss or weights become NaN or infinite, and says where that began."""
 
 from pathlib import Path
 
@@ -14,43 +14,57 @@ from mmvig.engine.resume import rng_state
 from mmvig.messages import join_some
 from mmvig.registry import HOOKS
 
-from .first_non_finite import first_not_finite, is_finite, weights_not_finite
+from .first_non_finite import first_non_finite, is_finite, non_finite_weights
 
 
-class NotFiniteError(ArithmeticError):
+class NonFiniteError(ArithmeticError):
     """The loss or a weight became NaN or infinite; the message, one line, says where."""
 
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Raises `NotFiniteError` when a loss is NaN or infinite, before a step takes it into a weight.
+    """Raises `NonFiniteError` when a loss is NaN or infinite, before a step spreads it to weights.
 
-    The loss is looked at in every iteration, between the backward pass and the optimizer's step:
-    one number is read from the device, where clipping gradients and logging read others. With
-    several processes one number is exchanged, and all of them stop. Gradients may be infinite, as
-    dynamic loss scaling lets them be.
+    The loss is checked in every iteration, between the backward pass and the optimizer's step: one
+    number is read from the device, as clipping gradients and logging do. With several processes one
+    number is exchanged, and all of them stop. Gradients may be infinite, as dynamic loss scaling
+    makes them.
 
-    Then the forward pass is made again with the same batch, random numbers and weights, looking at
-    what goes into and comes out of every module. No checkpoint is written with weights that are not
-    finite, so the newest checkpoint is a good one.
+    To find the cause, the forward pass is repeated with the same batch, random numbers and weights,
+    checking the inputs and outputs of every module. Checkpoints with non-finite weights are not
+    written, so the newest checkpoint is a good one.
+
+    `python -m mmvig train` adds this hook to every config that does not name it. To train without
+    it, name it and turn it off::
+
+        custom_hooks = [dict(type='mmvig.FiniteLossHook', enabled=False)]
+
+    Args:
+        enabled (bool): Whether anything is checked. Defaults to True.
     """
 
+    def __init__(self, enabled: bool = True) -> None:
+        self.enabled = enabled
+
     def before_train(self, runner: Runner) -> None:
-        for wrapper in _wrappers(runner):
+        for wrapper in self._watched(runner):
             wrapper.backward = self._checked(runner, wrapper.backward)
 
     def after_train(self, runner: Runner) -> None:
-        for wrapper in _wrappers(runner):
+        for wrapper in self._watched(runner):
             del wrapper.backward  # the instance's; that of its class is left
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
-        self.batch = data_batch
-        self.random_state = rng_state.capture()
+        if self.enabled:
+            self.batch = data_batch
+            self.rng_state = rng_state.get_rng_state()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        if not self.enabled:
+            return
         parameters = {name for name, _ in _unwrapped(runner.model).named_parameters()}
         tensors = {k: x for k, x in checkpoint['state_dict'].items() if isinstance(x, Tensor)}
-        # An infinite buffer may be meant, as in a mask.
+        # An infinite buffer may be intended, as in a mask.
         bad = [
             name
             for name, x in tensors.items()
@@ -61,33 +75,37 @@ class FiniteLossHook(Hook):
                 runner,
                 f'after iteration {checkpoint["meta"]["iter"]} weights are not finite: '
                 f'{join_some(bad, most=3)}. No checkpoint was written with them',
-                _MEND_TRAINING,
+                _ADVICE_TRAINING,
             )
+
+    def _watched(self, runner: Runner) -> list:
+        return _wrappers(runner) if self.enabled else []
 
     def _checked(self, runner: Runner, backward):
         def checked(loss: Tensor, **kwargs) -> None:
             bad = torch.logical_not(torch.isfinite(loss.detach()).all()).float()
             all_reduce(bad, 'max')
             backward(loss, **kwargs)
-            # Not read earlier: until here the device works ahead of Python.
+            # Not read before: that would make Python wait for the device during the forward pass.
             if bad.item():
                 self._stop(runner)
 
         return checked
 
     def _stop(self, runner: Runner) -> None:
-        """Every process makes its pass again: batch norms may wait for each other."""
-        own = self._examine(runner)
-        found = [message for message in all_gather_object(own) if message]
+        """Every process repeats its pass, as batch norms may wait for one another."""
+        diagnoses = [
+            diagnosis for diagnosis in all_gather_object(self._diagnose(runner)) if diagnosis
+        ]
+        cause, advice = diagnoses[0] if diagnoses else (_DOES_NOT_REPEAT, _ADVICE_TRAINING)
         where = f'iteration {runner.iter + 1}, epoch {runner.epoch + 1}'
-        what, advice = found[0] if found else (_DOES_NOT_REPEAT, _MEND_TRAINING)
-        self._raise(runner, f'{where}: {what}. Training stopped before the step', advice)
+        self._raise(runner, f'{where}: {cause}. Training stopped before the step', advice)
 
-    def _examine(self, runner: Runner) -> tuple[str, str] | None:
-        """What is not finite and what to do, or None where this process finds nothing."""
-        rng_state.restore(self.random_state)
+    def _diagnose(self, runner: Runner) -> tuple[str, str] | None:
+        """Cause and advice, or None where this process finds no cause."""
+        rng_state.set_rng_state(self.rng_state)
         model = _unwrapped(runner.model)
-        weights = weights_not_finite(model)
+        weights = non_finite_weights(model)
         seen = {}
 
         def forward() -> None:
@@ -96,34 +114,34 @@ class FiniteLossHook(Hook):
 
         (wrapper, *_) = _wrappers(runner)
         with torch.no_grad(), wrapper.optim_context(model):
-            place = first_not_finite(model, torch.compiler.disable(forward))
+            place = first_non_finite(model, torch.compiler.disable(forward))
         _, parsed = model.parse_losses(seen['losses'])
         losses = [name for name, loss in parsed.items() if not is_finite(loss)]
         if not losses:
             return None
         paths = _paths(seen['batch'])
         process = f' in process {get_rank()}' if get_world_size() > 1 else ''
-        what = f'the loss is not finite ({", ".join(losses)}){process} for the images '
-        what += ', '.join(paths)
+        cause = f'the loss is not finite ({", ".join(losses)}){process} for the images '
+        cause += ', '.join(paths)
         inputs = zip(paths, seen['batch']['inputs'], strict=False)
         images = [path for path, image in inputs if not is_finite(image)]
         if images:
-            return f'{what}; not finite were the images {", ".join(images)}', _MEND_IMAGE
-        what += f'; the first value that is not finite is {place or "the sum of the losses"}'
+            return f'{cause}; not finite were the images {", ".join(images)}', _ADVICE_IMAGE
+        cause += f'; the first value that is not finite is {place or "the sum of the losses"}'
         if weights:
-            what += f'; weights are not finite: {join_some(weights, most=3)}'
-        return what, _MEND_TRAINING
+            cause += f'; weights are not finite: {join_some(weights, most=3)}'
+        return cause, _ADVICE_TRAINING
 
-    def _raise(self, runner: Runner, what: str, advice: str) -> None:
+    def _raise(self, runner: Runner, cause: str, advice: str) -> None:
         pointer = Path(runner.work_dir, 'last_checkpoint')
         last = f'last checkpoint: {pointer.read_text()}' if pointer.is_file() else 'no checkpoint'
-        message = f'{what} ({last}). {advice}'
+        message = f'{cause} ({last}). {advice}'
         runner.logger.error(message)
-        raise NotFiniteError(message)
+        raise NonFiniteError(message)
 
 
-_MEND_IMAGE = 'Mend these images, or leave them out of the annotations; then go on with --resume'
-_MEND_TRAINING = (
+_ADVICE_IMAGE = 'Mend these images, or leave them out of the annotations; then go on with --resume'
+_ADVICE_TRAINING = (
     'Go on with --resume and a lower learning rate, a longer warm-up, '
     'optim_wrapper.clip_grad.max_norm=1, or bfloat16 or float32 instead of float16'
 )

@@ -1,4 +1,4 @@
-"""Where in a forward pass the first number appears that is not finite."""
+"""The module of a forward pass in which the first non-finite number appears."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def is_finite(value: object) -> bool:
-    """Whether all tensors inside tuples, lists, dicts and data elements are finite."""
+    """Whether all tensors inside nested tuples, lists, dicts and data elements are finite."""
     if isinstance(value, Tensor):
         return bool(torch.isfinite(value).all())
     if isinstance(value, dict | BaseDataElement):
@@ -18,40 +18,43 @@ def is_finite(value: object) -> bool:
     return all(map(is_finite, value))
 
 
-def weights_not_finite(model: nn.Module) -> list[str]:
-    """Names of parameters and, in parts that are in eval mode and so use them, of buffers."""
-    found = [name for name, weight in model.named_parameters() if not is_finite(weight)]
+def non_finite_weights(model: nn.Module) -> list[str]:
+    """Names of non-finite parameters, and of NaN buffers in modules that are in eval mode.
+
+    In training mode a module such as a batch norm does not use its buffers.
+    """
+    names = [name for name, weight in model.named_parameters() if not is_finite(weight)]
     for prefix, module in model.named_modules():
         if not module.training:
             buffers = module.named_buffers(prefix, recurse=False)
-            found += [name for name, buffer in buffers if buffer.isnan().any()]
-    return found
+            names += [name for name, buffer in buffers if buffer.isnan().any()]
+    return names
 
 
-def first_not_finite(model: nn.Module, forward: Callable[[], object]) -> str | None:
-    """The first module of `model` to make a value that is not finite while `forward()` runs.
+def first_non_finite(model: nn.Module, forward: Callable[[], object]) -> str | None:
+    """The first module of `model` to compute a non-finite value while `forward()` runs.
 
     Returns:
-        'the output of NAME (TYPE)', where its inputs were finite; or 'the input of …, computed by
-        NAME (TYPE)', where the code of a module made it between its parts; or None.
+        'the output of NAME (TYPE)' where its inputs were finite; 'the input of …, computed by
+        NAME (TYPE)' where a module's own code computed it between its submodules; or None.
     """
-    found = []
+    places = []
     modules = dict(model.named_modules())
 
     def before(name: str) -> Callable:
-        def look(module, args, kwargs) -> None:
-            if not found and not is_finite((args, kwargs)):
+        def check_input(module, args, kwargs) -> None:
+            if not places and not is_finite((args, kwargs)):
                 owner = _owner(name, modules)
-                found.append(f'the input of {_called(name, module)}, computed by {owner}')
+                places.append(f'the input of {_describe(name, module)}, computed by {owner}')
 
-        return look
+        return check_input
 
     def after(name: str) -> Callable:
-        def look(module, args, kwargs, output) -> None:
-            if not found and not is_finite(output):
-                found.append(f'the output of {_called(name, module)}')
+        def check_output(module, args, kwargs, output) -> None:
+            if not places and not is_finite(output):
+                places.append(f'the output of {_describe(name, module)}')
 
-        return look
+        return check_output
 
     handles = []
     for name, module in modules.items():
@@ -62,16 +65,16 @@ def first_not_finite(model: nn.Module, forward: Callable[[], object]) -> str | N
     finally:
         for handle in handles:
             handle.remove()
-    return found[0] if found else None
+    return places[0] if places else None
 
 
-def _called(name: str, module: nn.Module) -> str:
+def _describe(name: str, module: nn.Module) -> str:
     return f'{name or "the model"} ({type(module).__name__})'
 
 
 def _owner(name: str, modules: dict[str, nn.Module]) -> str:
-    """The module in whose code `name` stands: lists and dicts of modules have none."""
+    """The module whose forward calls `name`: lists and dicts of modules have none."""
     name = name.rpartition('.')[0]
     while isinstance(modules[name], nn.ModuleList | nn.ModuleDict):
         name = name.rpartition('.')[0]
-    return _called(name, modules[name])
+    return _describe(name, modules[name])

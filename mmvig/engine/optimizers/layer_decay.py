@@ -1,4 +1,4 @@
-"""Layer-wise learning-rate decay for any backbone that tells the depth of its parameters."""
+"""Layer-wise learning-rate decay for any backbone that has `get_layer_depth`."""
 
 from mmengine.optim import DefaultOptimWrapperConstructor
 from torch import nn
@@ -11,8 +11,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Learning rates that shrink with the distance from the head.
 
     A parameter in layer `i` of `n` learns at `lr * layer_decay_rate ** (n - 1 - i)`. The layers are
-    those that `get_layer_depth(name, prefix) -> (i, n)` of a part of the model tells, as mmpretrain
-    defines it: all backbones of mmvig and many of mmpretrain have it. Parts without it, necks and
+    defined by `get_layer_depth(name, prefix) -> (i, n)` of a part of the model, a method of
+    mmpretrain's: all backbones of mmvig and many of mmpretrain have it. Parts without it, necks and
     heads, learn at `lr`. For detection, segmentation and classification::
 
         optim_wrapper = dict(

@@ -1,9 +1,6 @@
-"""Trainings that are killed and resumed as if they had never been stopped.
-
-Importing this package registers its hooks.
-"""
+"""Resuming a training as if it had never been stopped; importing this registers the hooks."""
 
 from .checkpoint_hook import ResumableCheckpointHook
-from .validate_on_resume import DueValidationHook
+from .validate_on_resume import ValidateOnResumeHook
 
-__all__ = ['DueValidationHook', 'ResumableCheckpointHook']
+__all__ = ['ResumableCheckpointHook', 'ValidateOnResumeHook']

@@ -1,4 +1,4 @@
-"""Checkpoints that a training, killed at any moment, goes on from as if nothing had happened."""
+"""Checkpoints from which a training killed at any moment resumes as if nothing had happened."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,72 +20,73 @@ from .worker_seeding import seed_by_batch
 
 @HOOKS.register_module()
 class ResumableCheckpointHook(CheckpointHook):
-    """mmengine's `CheckpointHook`, of the same arguments, safe against a stop at any moment.
+    """mmengine's `CheckpointHook` with the same arguments, safe against a stop at any moment.
 
-    On a local disk every file appears under its name only when it is whole. An old checkpoint is
-    deleted when the new one and the `last_checkpoint` that names it are there.
+    On a local disk every file is written atomically. An old checkpoint is deleted only once the new
+    one and the `last_checkpoint` that names it exist.
 
     A checkpoint also holds, under `random_state`, the random number generators of every process,
-    and a resumed training takes them up at its first batch. Validation leaves them as they were, so
-    that it makes no difference whether a training was validated or not. In processes that load data
-    (`num_workers`) the numbers are seeded by batch.
+    which a resumed training restores before its first batch. Validation does not change them, so
+    validating makes no difference to a training. Workers of data loaders (`num_workers`) are seeded
+    by batch.
 
-    So on a CPU a resumed training equals one without a stop to the last bit, by iterations from
-    every checkpoint, by epochs from those at an epoch's end, with processes that load data as
-    without, if as many processes train. On a GPU it is as equal as two runs are. Unequal are
-    gradients accumulated across a checkpoint, and transforms that keep former samples (mmdet's
-    `CachedMosaic`). Where processes load the data of a loop by iterations, the augmentation, not
-    the order of the data, is unequal if the sampler has an end, and with upstream mmengine, which
-    starts these processes before any hook.
+    On a CPU a resumed training therefore equals one without a stop to the last bit, if the number
+    of processes is the same: by iterations from every checkpoint, by epochs from those at an
+    epoch's end, with and without workers. On a GPU it is as equal as two runs are.
+
+    Not restored are gradients accumulated across a checkpoint, and transforms that keep former
+    samples (mmdet's `CachedMosaic`). In a loop by iterations with workers, the order of the data is
+    restored but not the augmentation if the sampler is finite, and with upstream mmengine, which
+    starts workers before any hook.
     """
 
     def before_train(self, runner) -> None:
         super().before_train(runner)
         if self.max_keep_ckpts > 0:
-            self.keep_ckpt_ids = deque(self.keep_ckpt_ids)  # one more while the new is written
+            self.keep_ckpt_ids = deque(self.keep_ckpt_ids)  # unbounded: one more during a save
         if self.file_client_args is None and isinstance(self.file_backend, LocalBackend):
             self.backend_args = dict(backend=atomic_file.BACKEND)
             if is_main_process():
                 for folder in {self.out_dir, runner.work_dir}:
-                    atomic_file.remove_unfinished(folder)
+                    atomic_file.remove_partial(folder)
         if runner.iter > 0:
-            # Written again if the validation that it still owes makes it the best.
+            # Saved again as the best one if the validation that is still due makes it that.
             self.last_ckpt = runner.message_hub.get_info('last_ckpt')
             if self.save_best:
                 self._delete_former_best(runner)
-            self._take_up(runner)
+            self._restore_rng(runner)
 
     def before_train_epoch(self, runner) -> None:
         loop = runner.train_loop
-        endless = isinstance(loop, IterBasedTrainLoop)
-        seed_by_batch(loop.dataloader, 0 if endless else runner.epoch, endless=endless)
+        infinite = isinstance(loop, IterBasedTrainLoop)
+        seed_by_batch(loop.dataloader, 0 if infinite else runner.epoch, infinite=infinite)
 
-    def _take_up(self, runner) -> None:
+    def _restore_rng(self, runner) -> None:
         states = self._loaded_states
         if states is None or len(states) != get_world_size():
             runner.logger.warning(
                 'the checkpoint has no states of the random number generators'
-                f'{f" of {get_world_size()} processes" if states else ""}: the training goes on, '
-                'but with other random numbers than without the stop'
+                f'{f" of {get_world_size()} processes" if states else ""}: the training goes on '
+                'with other random numbers than without the stop'
             )
             return
-        restore = partial(rng_state.restore, states[get_rank()])
+        restore = partial(rng_state.set_rng_state, states[get_rank()])
         restore()
         loop = runner.train_loop
         if isinstance(loop, IterBasedTrainLoop):
             skipped = 0 if getattr(loop, 'fast_forward_on_resume', False) else runner.iter
-            loop.dataloader_iterator = _RestoredAt(
+            loop.dataloader_iterator = _ResumedIterator(
                 loop.dataloader_iterator, loop.dataloader, skipped, restore
             )
         if isinstance(loop, IterBasedTrainLoop) or loop.dataloader.persistent_workers:
-            # The loader's iterator, made anew, draws a number, which the first one did long ago.
+            # A new iterator of the loader draws a number, as the one before the stop had done.
             loop.dataloader.generator = torch.Generator()
 
     def before_val_epoch(self, runner) -> None:
-        self._before_validation = rng_state.capture()
+        self._before_validation = rng_state.get_rng_state()
 
     def after_val_epoch(self, runner, metrics: dict) -> None:
-        rng_state.restore(self._before_validation)
+        rng_state.set_rng_state(self._before_validation)
         super().after_val_epoch(runner, metrics)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -101,8 +102,8 @@ class ResumableCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
         """Save, then name the checkpoint in `last_checkpoint`, then delete old ones.
 
-        What is to be deleted is still in the new checkpoint's list, from which it is deleted on
-        resuming if the training did not come to it here.
+        The new checkpoint still lists the old ones, so that a resumed training deletes them if
+        this one was stopped before it could.
         """
         if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
             self.keep_ckpt_ids.append(step)
@@ -110,7 +111,7 @@ class ResumableCheckpointHook(CheckpointHook):
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        self._states = _of_all_processes(rng_state.capture())
+        self._states = _gather(rng_state.get_rng_state())
         runner.save_checkpoint(
             self.out_dir,
             name,
@@ -130,15 +131,15 @@ class ResumableCheckpointHook(CheckpointHook):
             self._delete(self.file_backend.join_path(self.out_dir, old))
 
     def _save_best_checkpoint(self, runner, metrics: dict) -> None:
-        """As mmengine does, but the former best ones are deleted last."""
+        """As mmengine does, but the former best checkpoints are deleted last."""
         if not self.save_best:
             return
         former = self._best_paths()
         runner.message_hub.update_info('former_best', [path for path in former.values() if path])
         self._set_best_paths(dict.fromkeys(former))
         super()._save_best_checkpoint(runner, metrics)
-        found = self._best_paths()
-        self._set_best_paths({key: found.get(key) or path for key, path in former.items()})
+        best = self._best_paths()
+        self._set_best_paths({key: best.get(key) or path for key, path in former.items()})
         self._delete_former_best(runner)
 
     def _delete_former_best(self, runner) -> None:
@@ -162,18 +163,19 @@ class ResumableCheckpointHook(CheckpointHook):
             return
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
-        elif self.file_backend.isdir(path):  # as DeepSpeed saves
+        elif self.file_backend.isdir(path):  # DeepSpeed saves folders
             self.file_backend.rmtree(path)
 
 
-def _of_all_processes(state: dict) -> list[dict]:
+def _gather(state: dict) -> list[dict]:
     return all_gather_object(state) if get_world_size() > 1 else [state]
 
 
-class _RestoredAt:
-    """The batches of a resumed loop, which passes over those that were trained on.
+class _ResumedIterator:
+    """The batches of a resumed loop; random states are restored once trained batches are skipped.
 
-    mmengine's forks skip them by `skip_iter`; upstream loads them, and draws random numbers for it.
+    The maintained forks of mmengine skip batches by `skip_iter`; upstream loads them, which draws
+    random numbers.
     """
 
     def __init__(
@@ -187,8 +189,8 @@ class _RestoredAt:
     def skip_iter(self, number: int) -> None:
         self._batches.skip_iter(number)
         self._to_skip = 0
-        if self._batches._iterator is None:  # the sampler skipped, and nothing was loaded
-            seed_by_batch(self._loader, number=number, endless=True)
+        if self._batches._iterator is None:  # the sampler skipped without loading
+            seed_by_batch(self._loader, number=number, infinite=True)
 
     def __next__(self):
         if self._to_skip == 0:

@@ -1,4 +1,4 @@
-"""The random number generators of a process as tensors and numbers, to be kept in a checkpoint."""
+"""The states of a process's random number generators, as a checkpoint can hold them."""
 
 import random
 
@@ -6,8 +6,11 @@ import numpy as np
 import torch
 
 
-def capture() -> dict:
-    """The states of Python's, NumPy's and torch's global generators, and of the GPU in use."""
+def get_rng_state() -> dict:
+    """The states of Python's, NumPy's and torch's global generators, and of the current GPU's.
+
+    Tensors and numbers, which `torch.load` reads with `weights_only=True`.
+    """
     _, words, gauss = random.getstate()
     _, keys, *rest = np.random.get_state()
     state = {
@@ -22,8 +25,8 @@ def capture() -> dict:
     return state
 
 
-def restore(state: dict) -> None:
-    """Set the generators to what `capture` returned, wherever its tensors are by now."""
+def set_rng_state(state: dict) -> None:
+    """Set the generators to what `get_rng_state` returned; its tensors may be on any device."""
     random.setstate((random.getstate()[0], tuple(state['python'].tolist()), state['python_gauss']))
     keys = state['numpy'].cpu().numpy().astype(np.uint32)
     np.random.set_state(('MT19937', keys, *state['numpy_rest']))

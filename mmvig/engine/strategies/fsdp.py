@@ -1,8 +1,8 @@
-"""Training whose parameters, gradients and optimizer states are shared out over processes."""
+"""Training with parameters, gradients and optimizer states sharded over processes (FSDP)."""
 
 import functools
 
-from mmengine._strategy import FSDPStrategy as HostStrategy
+from mmengine._strategy import FSDPStrategy as MMEngineFSDPStrategy
 from mmengine.optim import BaseOptimWrapper, OptimWrapper
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
@@ -11,13 +11,13 @@ from mmvig.registry import STRATEGIES
 
 
 @STRATEGIES.register_module()
-class FSDPStrategy(HostStrategy):
+class FSDPStrategy(MMEngineFSDPStrategy):
     """mmengine's strategy, with the learning rates, weight decays and clipping of one process.
 
-    mmengine sets up the optimizer when parameters are shared out already: each is then a flat piece
-    on every process, so `flat_decay_mult` takes all of them for biases, and names have a part more.
-    Here the rules of `paramwise_cfg` see the model as it is built. `clip_grad` by norm takes the
-    norm over all processes, not that of each one's pieces. Arguments are those of the host's.
+    mmengine builds the optimizer after sharding: each parameter is then a flat shard, which
+    `flat_decay_mult` takes for a bias, and its name has an additional part. Here the rules of
+    `paramwise_cfg` see the model as built. `clip_grad` by norm takes the norm over all processes
+    instead of each process's own. Arguments are those of mmengine's strategy.
     """
 
     def prepare(self, model: nn.Module | dict, *, optim_wrapper=None, **kwargs):
@@ -28,26 +28,26 @@ class FSDPStrategy(HostStrategy):
         return super().prepare(model, optim_wrapper=optim_wrapper, **kwargs)
 
     def build_optim_wrapper(self, optim_wrapper, model: nn.Module) -> BaseOptimWrapper:
-        """As the host's; a wrapper built for the whole model goes over to its pieces."""
+        """As mmengine's; a wrapper that was built for the whole model is moved to its shards."""
         if not isinstance(optim_wrapper, OptimWrapper):
             return super().build_optim_wrapper(optim_wrapper, model)
-        pieces = {
-            name.replace('_fsdp_wrapped_module.', ''): piece
-            for name, piece in model.named_parameters()
+        shards = {
+            name.replace('_fsdp_wrapped_module.', ''): shard
+            for name, shard in model.named_parameters()
         }
         for group in optim_wrapper.optimizer.param_groups:
-            group['params'] = [pieces[self.id_to_name[id(param)]] for param in group['params']]
+            group['params'] = [shards[self.id_to_name[id(param)]] for param in group['params']]
         if optim_wrapper.clip_grad_kwargs and optim_wrapper.clip_func is nn.utils.clip_grad_norm_:
             optim_wrapper.clip_func = functools.partial(_clip_grad_norm, model)
         return optim_wrapper
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
-        """As the host's, whose order of arguments torch has changed."""
+        """As mmengine's, which passes arguments in an order that torch has changed."""
         optimizer = self.optim_wrapper.optimizer
-        pieces = FullyShardedDataParallel.optim_state_dict_to_load(
+        shards = FullyShardedDataParallel.optim_state_dict_to_load(
             self.model, optimizer, state_dict
         )
-        self.optim_wrapper.load_state_dict(pieces)
+        self.optim_wrapper.load_state_dict(shards)
 
 
 def _clip_grad_norm(model, params, max_norm: float, norm_type: float = 2.0):
