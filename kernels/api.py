@@ -13,8 +13,8 @@ from torch import Tensor
 from .library import make_op
 
 
-def _late(module: str, function: str) -> Callable:
-    """A function whose module is loaded by its first call: a machine needs only what it uses."""
+def _lazy(module: str, function: str) -> Callable:
+    """A function whose module is imported by its first call: unused backends need not import."""
 
     def call(*args):
         return getattr(import_module(module, __package__), function)(*args)
@@ -23,23 +23,23 @@ def _late(module: str, function: str) -> Callable:
 
 
 BACKENDS: dict[str, Callable] = {
-    'reference': _late('.reference', 'bi_gla_reference'),
+    'reference': _lazy('.reference', 'bi_gla_reference'),
     # Operators are made at import, so that tracers and counters started before the first call
     # know them.
     'chunked': make_op(
         'bi_gla_chunked',
-        _late('.chunked', 'chunked_forward'),
-        _late('.chunked', 'chunked_backward'),
+        _lazy('.chunked', 'chunked_forward'),
+        _lazy('.chunked', 'chunked_backward'),
     ),
     'native': make_op(
         'bi_gla_native',
-        _late('.native', 'native_forward'),
-        _late('.native', 'native_backward'),
+        _lazy('.native', 'native_forward'),
+        _lazy('.native', 'native_backward'),
     ),
     'triton': make_op(
         'bi_gla_triton',
-        _late('.triton', 'triton_forward'),
-        _late('.triton', 'triton_backward'),
+        _lazy('.triton', 'triton_forward'),
+        _lazy('.triton', 'triton_backward'),
     ),
 }
 
@@ -114,7 +114,7 @@ def bi_gla(
         g_fwd_BTHK,
         g_bwd_BTHK,
         float(scale),
-        float(gate_normalizer or 0.0),
+        None if gate_normalizer is None else float(gate_normalizer),
     )
 
 
@@ -134,28 +134,28 @@ def _choose(q: Tensor, v: Tensor) -> str:
 
 @torch.compiler.assume_constant_result
 def _native_runs() -> bool:
-    from .native.build import why_not
+    from .native.build import unavailable_reason
 
-    return why_not() is None
+    return unavailable_reason() is None
 
 
-def _check(given: dict[str, Tensor]) -> None:
-    for name, x in given.items():
+def _check(tensors: dict[str, Tensor]) -> None:
+    for name, x in tensors.items():
         if not isinstance(x, Tensor) or x.dtype not in _DTYPES:
-            found = x.dtype if isinstance(x, Tensor) else type(x).__name__
+            got = x.dtype if isinstance(x, Tensor) else type(x).__name__
             raise TypeError(
                 f'bi_gla: expected {name} to be a floating-point tensor of 16, 32 or 64 bits, got '
-                f'{found}'
+                f'{got}'
             )
         if x.layout != torch.strided or x.is_nested:
-            found = 'a nested tensor' if x.is_nested else f'layout {x.layout}'
-            raise ValueError(f'bi_gla: expected {name} to be a dense tensor, got {found}')
-    q = given['q']
+            got = 'a nested tensor' if x.is_nested else f'layout {x.layout}'
+            raise ValueError(f'bi_gla: expected {name} to be a dense tensor, got {got}')
+    q = tensors['q']
     if q.dim() != 4 or 0 in q.shape:
         raise ValueError(
             f'bi_gla: expected q of shape [B, T, H, K], none of them 0; got {list(q.shape)}'
         )
-    for name, x in given.items():
+    for name, x in tensors.items():
         width = x.shape[-1] if name == 'v' and x.dim() else q.shape[-1]
         if x.dim() != 4 or x.shape != (*q.shape[:3], width) or not width:
             letters = 'B, T, H, V' if name == 'v' else 'B, T, H, K'

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 _ARGS = (
     'Tensor q, Tensor k, Tensor v, Tensor? g_fwd, Tensor? g_bwd, '
-    'float scale, float gate_normalizer=0.0'
+    'float scale, float? gate_normalizer=None'
 )
 
 
@@ -25,7 +25,7 @@ def make_op(name: str, forward: Callable, backward: Callable) -> Callable:
     """
 
     @torch.library.custom_op(f'mmvig::{name}', mutates_args=(), schema=f'({_ARGS}) -> Tensor')
-    def op(q, k, v, g_fwd, g_bwd, scale, gate_normalizer=0.0):
+    def op(q, k, v, g_fwd, g_bwd, scale, gate_normalizer=None):
         with torch.autocast(q.device.type, enabled=False):
             return forward(q, k, v, g_fwd, g_bwd, scale, gate_normalizer)
 
@@ -34,17 +34,17 @@ def make_op(name: str, forward: Callable, backward: Callable) -> Callable:
         mutates_args=(),
         schema=f'(Tensor do, {_ARGS}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)',
     )
-    def op_backward(do, q, k, v, g_fwd, g_bwd, scale, gate_normalizer=0.0):
+    def op_backward(do, q, k, v, g_fwd, g_bwd, scale, gate_normalizer=None):
         with torch.autocast(q.device.type, enabled=False):
             grads = backward(do, q, k, v, g_fwd, g_bwd, scale, gate_normalizer)
         return tuple(q.new_empty(0) if grad is None else grad for grad in grads)
 
     @op.register_fake
-    def _(q, k, v, g_fwd, g_bwd, scale, gate_normalizer=0.0):
+    def _(q, k, v, g_fwd, g_bwd, scale, gate_normalizer=None):
         return torch.empty(v.shape, dtype=v.dtype, device=v.device)
 
     @op_backward.register_fake
-    def _(do, q, k, v, g_fwd, g_bwd, scale, gate_normalizer=0.0):
+    def _(do, q, k, v, g_fwd, g_bwd, scale, gate_normalizer=None):
         return tuple(
             q.new_empty(0) if x is None else torch.empty(x.shape, dtype=x.dtype, device=x.device)
             for x in (q, k, v, g_fwd, g_bwd)
@@ -59,15 +59,9 @@ def make_op(name: str, forward: Callable, backward: Callable) -> Callable:
         dq, dk, dv, dg_fwd, dg_bwd = op_backward(
             do, q, k, v, g_fwd, g_bwd, ctx.scale, ctx.gate_normalizer
         )
-        return (
-            dq,
-            dk,
-            dv,
-            None if g_fwd is None else dg_fwd,
-            None if g_bwd is None else dg_bwd,
-            None,
-            None,
-        )
+        dg_fwd = None if g_fwd is None else dg_fwd
+        dg_bwd = None if g_bwd is None else dg_bwd
+        return dq, dk, dv, dg_fwd, dg_bwd, None, None
 
     op.register_autograd(differentiate, setup_context=save)
     _count_flops(name)

@@ -9,6 +9,8 @@ Dimension letters: B batch, T tokens, H heads, K key width, V value width per he
 import torch
 from torch import Tensor
 
+from .dtypes import compute_dtype
+
 
 def bi_gla_reference(
     q_BTHK: Tensor,
@@ -17,13 +19,10 @@ def bi_gla_reference(
     g_fwd_BTHK: Tensor | None,
     g_bwd_BTHK: Tensor | None,
     scale: float,
-    gate_normalizer: float = 0.0,
+    gate_normalizer: float | None = None,
 ) -> Tensor:
     """See `mmvig.kernels.bi_gla`, which checks the arguments and documents them."""
-    given = [x for x in (q_BTHK, k_BTHK, v_BTHV, g_fwd_BTHK, g_bwd_BTHK) if x is not None]
-    dtype = torch.float32
-    for x in given:
-        dtype = torch.promote_types(dtype, x.dtype)
+    dtype = compute_dtype(q_BTHK, k_BTHK, v_BTHV, g_fwd_BTHK, g_bwd_BTHK)
     with torch.autocast(q_BTHK.device.type, enabled=False):
         q, k, v = (x.to(dtype) for x in (q_BTHK, k_BTHK, v_BTHV))
         g_fwd, g_bwd = (
@@ -39,8 +38,8 @@ def bi_gla_reference(
         return (sum(passes) * (scale / len(passes))).to(v_BTHV.dtype)
 
 
-def _gates(x: Tensor, normalizer: float) -> Tensor:
-    return torch.nn.functional.logsigmoid(x) / normalizer if normalizer else x
+def _gates(x: Tensor, normalizer: float | None) -> Tensor:
+    return x if normalizer is None else torch.nn.functional.logsigmoid(x) / normalizer
 
 
 def _one_direction(q, k, v, g, order) -> Tensor:

@@ -15,12 +15,12 @@ class Shape(NamedTuple):
 
 def _stages(name: str, B: int, height: int, width: int) -> dict[str, Shape]:
     """The four stages of multi-scale ViG tiny, at strides 4 to 32."""
-    found = {}
+    stages = {}
     for i, heads in enumerate((3, 6, 12, 24)):
         stride = 4 << i
         tokens = -(-height // stride) * -(-width // stride)
-        found[f'{name}-stage{i + 1}'] = Shape(B, tokens, heads, 16, 32)
-    return found
+        stages[f'{name}-stage{i + 1}'] = Shape(B, tokens, heads, 16, 32)
+    return stages
 
 
 SHAPES: dict[str, Shape] = {

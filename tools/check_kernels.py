@@ -1,16 +1,17 @@
 """Build every Triton kernel ahead of time, without a GPU, and show what each one takes.
 
-For every widths in kernels/shapes.py, dtype and architecture: registers, stack, local memory
+For all widths in kernels/shapes.py, dtypes and architectures: registers, stack, local memory
 (spills), shared memory. Exit status 1 where a kernel uses stack or local memory, more than 255
 registers, or more shared memory than the chip has.
 """
 
 import argparse
+import csv
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -33,10 +34,10 @@ def resources(kernel: CompiledKernel) -> dict[str, int]:
         text = subprocess.run(
             [CUOBJDUMP, '--dump-resource-usage', file.name], capture_output=True, text=True
         ).stdout
-    found = {name: int(value) for name, value in re.findall(r'(REG|STACK|LOCAL):(\d+)', text)}
-    if set(found) != {'REG', 'STACK', 'LOCAL'}:
+    used = {name: int(value) for name, value in re.findall(r'(REG|STACK|LOCAL):(\d+)', text)}
+    if set(used) != {'REG', 'STACK', 'LOCAL'}:
         raise RuntimeError(f'expected REG, STACK and LOCAL from {CUOBJDUMP}, got {text!r}')
-    return found | {'SHARED': kernel.metadata.shared}
+    return used | {'SHARED': kernel.metadata.shared}
 
 
 def rows(dtypes: list[str], capabilities: list[int], widths: list) -> Iterator[dict]:
@@ -47,36 +48,64 @@ def rows(dtypes: list[str], capabilities: list[int], widths: list) -> Iterator[d
                 built = {launch.build(capability): launch.name for launch in launches}
                 for kernel, name in built.items():
                     used = resources(kernel)
-                    short = (
-                        used['STACK'] > 0
-                        or used['LOCAL'] > 0
-                        or used['REG'] > 255
-                        or used['SHARED'] > SHARED_LIMIT[capability]
+                    fits = (
+                        used['STACK'] == used['LOCAL'] == 0
+                        and used['REG'] <= 255
+                        and used['SHARED'] <= SHARED_LIMIT[capability]
                     )
                     yield dict(
                         kernel=name, K=K, V=V, dtype=dtype, sm=capability, **used,
-                        warps=kernel.metadata.num_warps, fits='no' if short else 'yes',
+                        warps=kernel.metadata.num_warps, fits='yes' if fits else 'no',
                     )  # fmt: skip
 
 
-def main() -> None:
+def summary(table: list[dict]) -> Iterator[dict]:
+    """One row per kernel: the largest of each number over all builds."""
+    names = dict.fromkeys(row['kernel'].partition(' of ')[0] for row in table)
+    for name in names:
+        builds = [row for row in table if row['kernel'].partition(' of ')[0] == name]
+        yield dict(
+            kernel=name,
+            builds=len(builds),
+            **{key: max(row[key] for row in builds) for key in ('REG', 'STACK', 'LOCAL', 'SHARED')},
+            warps=', '.join(map(str, sorted({row['warps'] for row in builds}))),
+            fits='yes' if all(row['fits'] == 'yes' for row in builds) else 'no',
+        )
+
+
+def show(table: Iterable[dict]) -> list[dict]:
+    """Print rows as a Markdown table, each as soon as it is there; returns them."""
+    shown = []
+    for row in table:
+        if not shown:
+            sys.stdout.write(f'| {" | ".join(row)} |\n|{"---|" * len(row)}\n')
+        sys.stdout.write(f'| {" | ".join(map(str, row.values()))} |\n')
+        sys.stdout.flush()
+        shown.append(row)
+    return shown
+
+
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=list(DTYPES))
     parser.add_argument('--sm', nargs='+', type=int, choices=SHARED_LIMIT, default=[80, 90])
     parser.add_argument('--widths', nargs='+', metavar='KxV', help='instead of those of the shapes')
-    args = parser.parse_args()
+    parser.add_argument('--summary', action='store_true', help='then a row per kernel')
+    parser.add_argument('--csv', type=Path, help='also write the rows to this file')
+    args = parser.parse_args(argv)
     widths = sorted({(shape.K, shape.V) for shape in SHAPES.values()})
     if args.widths:
         widths = [tuple(map(int, pair.split('x'))) for pair in args.widths]
-    failed = header = False
-    for row in rows(args.dtypes, args.sm, widths):
-        if not header:
-            sys.stdout.write(f'| {" | ".join(row)} |\n|{"---|" * len(row)}\n')
-            header = True
-        sys.stdout.write(f'| {" | ".join(map(str, row.values()))} |\n')
-        sys.stdout.flush()
-        failed |= row['fits'] == 'no'
-    sys.exit(int(failed))
+    table = show(rows(args.dtypes, args.sm, widths))
+    if args.summary:
+        sys.stdout.write('\n')
+        show(summary(table))
+    if args.csv:
+        with args.csv.open('w', newline='') as file:
+            writer = csv.DictWriter(file, [*table[0], 'triton'], lineterminator='\n')
+            writer.writeheader()
+            writer.writerows(row | {'triton': triton.__version__} for row in table)
+    sys.exit(int(any(row['fits'] == 'no' for row in table)))
 
 
 if __name__ == '__main__':

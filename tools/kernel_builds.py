@@ -28,31 +28,26 @@ class Launch(NamedTuple):
 
     @property
     def name(self) -> str:
-        keys = {True: ' of keys', False: ' of queries', None: ''}
-        return self.kernel.__name__ + keys[self.arguments.get('OF_KEYS')]
+        suffixes = {True: ' of keys', False: ' of queries', None: ''}
+        return self.kernel.__name__ + suffixes[self.arguments.get('OF_KEYS')]
 
     def build(self, capability: int) -> CompiledKernel:
         """The kernel for a GPU of this compute capability (80, 90, …), compiled on first use."""
-        with _chip(capability):
+        chip = SimpleNamespace(
+            # Triton keeps compiled kernels by the number of the device.
+            get_current_device=lambda: capability,
+            get_current_stream=lambda device: 0,
+            get_current_target=lambda: GPUTarget('cuda', capability, 32),
+        )
+        with mock.patch.object(jit, 'driver', SimpleNamespace(active=chip)):
             return self.kernel.warmup(grid=(1,), **self.arguments)
 
 
-@contextmanager
-def _chip(capability: int) -> Iterator[None]:
-    """Within this context Triton compiles for such a GPU, whatever is there."""
-    chip = SimpleNamespace(
-        # Triton keeps compiled kernels by the number of the device.
-        get_current_device=lambda: capability,
-        get_current_stream=lambda device: 0,
-        get_current_target=lambda: GPUTarget('cuda', capability, 32),
-    )
-    with mock.patch.object(jit, 'driver', SimpleNamespace(active=chip)):
-        yield
+class _Recorder(NamedTuple):
+    """Stands in for a kernel; `recorder[grid](…)` records the launch."""
 
-
-class _Recorder:
-    def __init__(self, kernel: JITFunction, launches: list[Launch]) -> None:
-        self.kernel, self.launches = kernel, launches
+    kernel: JITFunction
+    launches: list[Launch]
 
     def __getitem__(self, grid):
         return lambda **arguments: self.launches.append(Launch(self.kernel, arguments))
@@ -61,19 +56,17 @@ class _Recorder:
 @contextmanager
 def recorded() -> Iterator[list[Launch]]:
     """Within this context the backend takes CPU tensors and records instead of launching."""
-    names = [name for name in vars(triton_backend) if name.startswith('bi_gla_kernel_')]
-    kept = {name: getattr(triton_backend, name) for name in (*names, 'INTERPRETED')}
-    if not all(isinstance(kept[name], JITFunction) for name in names):
-        raise RuntimeError('launches are recorded of compiled kernels: unset TRITON_INTERPRET')
     launches: list[Launch] = []
-    try:
-        triton_backend.INTERPRETED = True
-        for name in names:
-            setattr(triton_backend, name, _Recorder(kept[name], launches))
+    kernels = {
+        name: kernel
+        for name, kernel in vars(triton_backend).items()
+        if name.startswith('bi_gla_kernel_')
+    }
+    if not all(isinstance(kernel, JITFunction) for kernel in kernels.values()):
+        raise RuntimeError('only compiled kernels can be recorded: unset TRITON_INTERPRET')
+    recorders = {name: _Recorder(kernel, launches) for name, kernel in kernels.items()}
+    with mock.patch.multiple(triton_backend, INTERPRETED=True, **recorders):
         yield launches
-    finally:
-        for name, value in kept.items():
-            setattr(triton_backend, name, value)
 
 
 def launches_of(shape: Shape, dtype: torch.dtype, directions: str = 'both') -> list[Launch]:

@@ -16,23 +16,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .decay import sweep_down, sweep_up
+from ..dtypes import compute_dtype
+from .decay import EARLIER, LATER, backward_through_decay, decay_to_borders
 from .scan import exclusive_scan_, padded_count
 
 CHUNK = 32  # scores cost C floats a token, states K·V/C: 16 to 64 measure alike, 32 in between
 SEGMENT_FLOATS = 1 << 18  # of one [M, C, K + V] segment: 2^17 to 2^19 measure alike, less is slower
-FORWARD, BACKWARD = 1, 0  # the half of a pair of blocks that holds the queries (chunk_decay.py)
 
 
 class _Plan(NamedTuple):
     """What both passes derive from the arguments."""
 
-    gates: list[tuple[Tensor, int]]
+    gates: list[tuple[Tensor, int]]  # with the `query_half` of their direction
     dtype: torch.dtype
     chunk: int
     chunks: int
     per_segment: int
-    gate_normalizer: float
+    gate_normalizer: float | None
 
     def segments(self) -> Iterator[slice]:
         """Slices of chunk numbers."""
@@ -63,27 +63,25 @@ class _Plan(NamedTuple):
 
     def decays(self, segment: slice) -> list[Tensor]:
         """exp of the gates; after the last token decays do not matter, as keys are zeros there."""
-        found = []
+        decays = []
         for gate, _ in self.gates:
             x = self.load(gate, segment)
-            if self.gate_normalizer:
+            if self.gate_normalizer is not None:
                 x = F.logsigmoid(x).div_(self.gate_normalizer)
-            found.append(x.exp_())
-        return found
+            decays.append(x.exp_())
+        return decays
 
     def store_gate_gradient(self, dg_MCK: Tensor, segment: slice, i: int, out_BTHK: Tensor) -> None:
         """The gradient of a gate, or of the logits it comes from."""
-        if self.gate_normalizer:
+        if self.gate_normalizer is not None:
             slope = self.load(self.gates[i][0], segment).neg_().sigmoid_()
             dg_MCK.mul_(slope.div_(self.gate_normalizer))
         self.store(dg_MCK, segment, out_BTHK)
 
 
-def _plan(q, k, v, g_fwd, g_bwd, gate_normalizer: float, chunk: int) -> _Plan:
-    gates = [(g, half) for g, half in ((g_fwd, FORWARD), (g_bwd, BACKWARD)) if g is not None]
-    dtype = torch.float32
-    for x in (q, k, v, *(g for g, _ in gates)):
-        dtype = torch.promote_types(dtype, x.dtype)
+def _plan(q, k, v, g_fwd, g_bwd, gate_normalizer: float | None, chunk: int) -> _Plan:
+    gates = [(g, half) for g, half in ((g_fwd, LATER), (g_bwd, EARLIER)) if g is not None]
+    dtype = compute_dtype(q, k, v, g_fwd, g_bwd)
     B, T, H, K = q.shape
     chunk = min(chunk, 1 << (T - 1).bit_length())
     per_segment = max(1, SEGMENT_FLOATS // (B * H * chunk * (K + v.shape[-1])))
@@ -104,21 +102,22 @@ def _states(plan: _Plan, like_BTHK: Tensor, V: int) -> tuple[Tensor, Tensor]:
 def _scan_(plan: _Plan, state_BNHJV: Tensor, decay_BNHJ: Tensor, against: bool) -> None:
     """Scan each direction's states along it, or `against` it (gradients)."""
     K = state_BNHJV.shape[3] // len(plan.gates)
-    for i, (_, half) in enumerate(plan.gates):
+    for i, (_, query_half) in enumerate(plan.gates):
         rows = slice(i * K, (i + 1) * K)
-        reverse = (half == FORWARD) == against
+        reverse = (query_half == LATER) == against
         exclusive_scan_(state_BNHJV[..., rows, :], decay_BNHJ[..., rows], reverse)
 
 
-def _sweep_up(plan: _Plan, q_MCK, k_MCK, decays, scores_MCC=None, levels=None):
-    """Both directions of `sweep_up`: decayed queries and keys [M, C, J], chunk decays [M, J]."""
+def _decay_both(plan: _Plan, q_MCK, k_MCK, decays, scores_MCC=None, levels=None):
+    """`decay_to_borders` of each direction: queries and keys [M, C, J], chunk decays [M, J]."""
     K, J = q_MCK.shape[-1], len(decays)
     q_MCJ, k_MCJ = q_MCK.repeat(1, 1, J), k_MCK.repeat(1, 1, J)
     totals = []
-    for i, (decay, (_, half)) in enumerate(zip(decays, plan.gates, strict=True)):
+    for i, (decay, (_, query_half)) in enumerate(zip(decays, plan.gates, strict=True)):
         rows = slice(i * K, (i + 1) * K)
+        q, k = q_MCJ[..., rows], k_MCJ[..., rows]
         steps = None if levels is None else levels[i]
-        totals.append(sweep_up(q_MCJ[..., rows], k_MCJ[..., rows], decay, half, scores_MCC, steps))
+        totals.append(decay_to_borders(q, k, decay, query_half, scores_MCC, steps))
     return q_MCJ, k_MCJ, torch.cat(totals, dim=-1)
 
 
@@ -132,8 +131,14 @@ def _scores(plan: _Plan, q_MCK: Tensor, k_MCK: Tensor) -> Tensor:
     return scores_MCC
 
 
+def _write(whole: Tensor, segment: slice, part: Tensor) -> None:
+    """Copy the chunks [M, …] of a segment into the tensor of all chunks [B, N, H, …]."""
+    slot = whole[:, segment]
+    slot.copy_(part.view(slot.shape))
+
+
 def chunked_forward(
-    q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float = 0.0, *, chunk: int = CHUNK
+    q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float | None = None, *, chunk: int = CHUNK
 ) -> Tensor:
     """Output o [B, T, H, V] in v's dtype; accumulates in at least float32."""
     plan = _plan(q, k, v, g_fwd, g_bwd, gate_normalizer, chunk)
@@ -146,15 +151,11 @@ def chunked_forward(
     for segment in plan.segments():
         q_MCK, k_MCK, v_MCV = (plan.load(x, segment) for x in (q, k, v))
         scores_MCC = _scores(plan, q_MCK, k_MCK)
-        q_MCJ, k_MCJ, total_MJ = _sweep_up(plan, q_MCK, k_MCK, plan.decays(segment), scores_MCC)
-        for whole, part in (
-            (queries, q_MCJ),
-            (local, torch.bmm(scores_MCC, v_MCV)),
-            (state, torch.bmm(k_MCJ.mT, v_MCV)),
-            (decay, total_MJ),
-        ):
-            slot = whole[:, segment]
-            slot.copy_(part.view(slot.shape))
+        q_MCJ, k_MCJ, total_MJ = _decay_both(plan, q_MCK, k_MCK, plan.decays(segment), scores_MCC)
+        _write(queries, segment, q_MCJ)
+        _write(local, segment, torch.bmm(scores_MCC, v_MCV))
+        _write(state, segment, torch.bmm(k_MCJ.mT, v_MCV))
+        _write(decay, segment, total_MJ)
     _scan_(plan, state, decay, against=False)
 
     out = torch.empty(B, T, H, V, dtype=v.dtype, device=v.device)
@@ -166,24 +167,20 @@ def chunked_forward(
 
 
 def chunked_backward(
-    do, q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float = 0.0, *, chunk: int = CHUNK
-):
+    do, q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float | None = None
+) -> tuple[Tensor | None, ...]:
     """Gradients of q, k, v and both gates, in their shapes and dtypes; None for no gate."""
-    plan = _plan(q, k, v, g_fwd, g_bwd, gate_normalizer, chunk)
+    plan = _plan(q, k, v, g_fwd, g_bwd, gate_normalizer, CHUNK)
     scale = scale / len(plan.gates)
     V, K = v.shape[-1], q.shape[-1]
     state, decay = _states(plan, q, V)
     dstate = torch.zeros_like(state)
     for segment in plan.segments():
         q_MCK, k_MCK, v_MCV, do_MCV = (plan.load(x, segment) for x in (q, k, v, do))
-        q_MCJ, k_MCJ, total_MJ = _sweep_up(plan, q_MCK, k_MCK, plan.decays(segment))
-        for whole, part in (
-            (state, torch.bmm(k_MCJ.mT, v_MCV)),
-            (dstate, torch.bmm(q_MCJ.mT, do_MCV.mul_(scale))),
-            (decay, total_MJ),
-        ):
-            slot = whole[:, segment]
-            slot.copy_(part.view(slot.shape))
+        q_MCJ, k_MCJ, total_MJ = _decay_both(plan, q_MCK, k_MCK, plan.decays(segment))
+        _write(state, segment, torch.bmm(k_MCJ.mT, v_MCV))
+        _write(dstate, segment, torch.bmm(q_MCJ.mT, do_MCV.mul_(scale)))
+        _write(decay, segment, total_MJ)
     _scan_(plan, state, decay, against=False)
     _scan_(plan, dstate, decay, against=True)
 
@@ -196,7 +193,7 @@ def chunked_backward(
         decays = plan.decays(segment)
         scores_MCC = _scores(plan, q_MCK, k_MCK)
         levels = [[] for _ in decays]
-        q_MCJ, k_MCJ, total_MJ = _sweep_up(plan, q_MCK, k_MCK, decays, scores_MCC, levels)
+        q_MCJ, k_MCJ, total_MJ = _decay_both(plan, q_MCK, k_MCK, decays, scores_MCC, levels)
 
         dv_MCV = torch.baddbmm(torch.bmm(scores_MCC.mT, do_MCV), k_MCJ, dS_MJV)
         dscores_MCC = torch.bmm(do_MCV, v_MCV.mT)
@@ -206,10 +203,12 @@ def chunked_backward(
 
         dself_MC1 = dscores_MCC.diagonal(dim1=1, dim2=2).unsqueeze(-1) * len(decays)
         dq_MCK, dk_MCK = dself_MC1 * k_MCK, dself_MC1 * q_MCK
-        for i, (a_MCK, (_, half)) in enumerate(zip(decays, plan.gates, strict=True)):
+        for i, (a_MCK, (_, query_half)) in enumerate(zip(decays, plan.gates, strict=True)):
             rows = slice(i * K, (i + 1) * K)
             dqi, dki = dq_MCJ[..., rows], dk_MCJ[..., rows]
-            dg_MCK = sweep_down(dqi, dki, d_log_total_MJ[:, rows], dscores_MCC, levels[i], half)
+            dg_MCK = backward_through_decay(
+                dqi, dki, d_log_total_MJ[:, rows], dscores_MCC, levels[i], query_half
+            )
             dqi.mul_(a_MCK)
             dk_MCK.add_(dki)
             dq_MCK.add_(dqi)
@@ -217,5 +216,5 @@ def chunked_backward(
         plan.store(dq_MCK, segment, dq)
         plan.store(dk_MCK, segment, dk)
         plan.store(dv_MCV, segment, dv)
-    found = iter(dgates)
-    return dq, dk, dv, *(None if g is None else next(found) for g in (g_fwd, g_bwd))
+    remaining = iter(dgates)
+    return dq, dk, dv, *(None if g is None else next(remaining) for g in (g_fwd, g_bwd))

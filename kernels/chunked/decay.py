@@ -9,14 +9,16 @@ itself to the border. All factors are products of numbers in [0, 1]: nothing can
 underflow means a true value below the smallest float.
 
 Letters: M chunks of all images and heads, C tokens of a chunk, P pairs of blocks, m tokens of a
-block, K key width. A direction is named by the half of a pair that holds its queries: 1 (the later
-one) for the forward direction, 0 for the backward one.
+block, K key width. A direction is known by `query_half`, the half of a pair that holds its
+queries: LATER for the forward direction, EARLIER for the backward one.
 """
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+EARLIER, LATER = 0, 1
 
 
 class Level(NamedTuple):
@@ -40,7 +42,7 @@ def _halves(x_MCK: Tensor, m: int, query_half: int) -> tuple[Tensor, Tensor]:
     return pairs[:, query_half], pairs[:, 1 - query_half]
 
 
-def sweep_up(
+def decay_to_borders(
     q_MCK: Tensor,
     k_MCK: Tensor,
     decay_MCK: Tensor,
@@ -77,7 +79,7 @@ def sweep_up(
     return total[:, 0]
 
 
-def sweep_down(
+def backward_through_decay(
     dq_MCK: Tensor,
     dk_MCK: Tensor,
     d_log_total_MK: Tensor,
@@ -85,7 +87,7 @@ def sweep_down(
     levels: list[Level],
     query_half: int,
 ) -> Tensor:
-    """Take the gradients of what `sweep_up` returned back to its inputs, in place.
+    """Gradients of what `decay_to_borders` takes, from those of what it returns, in place.
 
     dq and dk come as gradients of the fully decayed queries and keys and leave as gradients of
     q · decay and k. Returns the gradient of the logarithm of each token's decay, except for what

@@ -27,10 +27,10 @@ def exclusive_scan_(state_BNHKV: Tensor, decay_BNHK: Tensor, reverse: bool) -> N
     product = torch.ones_like(decay[:, :, 0])
     steps = range(group - 1, -1, -1) if reverse else range(group)
     for j in steps:
-        after = torch.addcmul(own[:, :, j], decay[:, :, j], state)
+        leaving = torch.addcmul(own[:, :, j], decay[:, :, j], state)
         own[:, :, j] = state
         reach[:, :, j] = product
-        state, product = after, product * decay[:, :, j]
+        state, product = leaving, product * decay[:, :, j]
 
     carries = torch.empty_like(state)
     carry = torch.zeros_like(state[:, 0])

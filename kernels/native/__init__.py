@@ -6,14 +6,16 @@ heads and directions. Only inputs are kept for the backward pass.
 """
 
 import ctypes
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..dtypes import compute_dtype
 from .build import load
 
-SLAB = 2048  # tokens of which what stands between a gate and its decay is in cache
+TOKENS_PER_CHUNK = 2048  # the temporaries between gate and decay stay in cache
 
 
 class _View(ctypes.Structure):
@@ -27,74 +29,87 @@ class _View(ctypes.Structure):
 
 
 class _Args(ctypes.Structure):
-    """`BiGlaArgs` of native.cpp."""
+    """`BiGlaArgs` of bi_gla.cpp."""
 
     _fields_ = [
-        *((name, _View) for name in ('q', 'k', 'v', 'decay_fwd', 'decay_bwd', 'o')),
-        *((name, _View) for name in ('dq', 'dk', 'dv', 'dg_fwd', 'dg_bwd')),
+        *((name, _View) for name in ('q', 'k', 'v', 'decay_fwd', 'decay_bwd')),
+        *((name, _View) for name in ('o', 'dout', 'dq', 'dk', 'dv', 'dg_fwd', 'dg_bwd')),
         *((name, ctypes.c_int64) for name in 'BTHKV'),
         ('factor', ctypes.c_double),
     ]
 
 
-def native_forward(q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float = 0.0) -> Tensor:
+def native_forward(
+    q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float | None = None
+) -> Tensor:
     """o of `mmvig.kernels.bi_gla`, whose arguments these are; gates are logits with a normalizer.
 
     Raises:
-        RuntimeError: a tensor is not on a CPU, or the library cannot be built (native_build.py).
+        RuntimeError: a tensor is not on a CPU, or the library cannot be built (build.py).
     """
-    dtype = _compute_dtype(q, k, v, g_fwd, g_bwd)
-    out = torch.empty(v.shape, dtype=dtype)
-    decays = [_decays(g, dtype, gate_normalizer) for g in (g_fwd, g_bwd)]
-    _run((q.to(dtype), k.to(dtype), v.to(dtype), *decays), out, scale)
+    inputs = _inputs(q, k, v, g_fwd, g_bwd, gate_normalizer)
+    out = torch.empty(v.shape, dtype=inputs[0].dtype)
+    _run(inputs, scale, out=out)
     return out.to(v.dtype)
 
 
 def native_backward(
-    do, q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float = 0.0
+    do, q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float | None = None
 ) -> tuple[Tensor | None, ...]:
     """Gradients of q, k, v and the gates (or logits), None for a gate that is None."""
-    given = (q, k, v, g_fwd, g_bwd)
-    dtype = _compute_dtype(*given)
-    decays = [_decays(g, dtype, gate_normalizer) for g in (g_fwd, g_bwd)]
-    grads = [None if x is None else torch.empty(x.shape, dtype=dtype) for x in given]
-    _run((q.to(dtype), k.to(dtype), v.to(dtype), *decays), do.to(dtype), scale, grads)
-    if gate_normalizer:
+    inputs = _inputs(q, k, v, g_fwd, g_bwd, gate_normalizer)
+    dtype = inputs[0].dtype
+    grads = [None if x is None else torch.empty(x.shape, dtype=dtype) for x in inputs]
+    _run(inputs, scale, dout=do.to(dtype), grads=grads)
+    if gate_normalizer is not None:
         for logits, grad in zip((g_fwd, g_bwd), grads[3:], strict=True):
             if grad is not None:
-                for x, part in zip(logits.split(SLAB, 1), grad.split(SLAB, 1), strict=True):
+                for x, part in _chunks(logits, grad):
                     part.mul_(x.to(dtype).neg().sigmoid_().div_(gate_normalizer))
     return tuple(
-        None if x is None else grad.to(x.dtype) for x, grad in zip(given, grads, strict=True)
+        None if x is None else grad.to(x.dtype)
+        for x, grad in zip((q, k, v, g_fwd, g_bwd), grads, strict=True)
     )
 
 
-def _compute_dtype(*given: Tensor | None) -> torch.dtype:
-    dtype = torch.float32
-    for x in given:
-        if x is not None:
-            if x.device.type != 'cpu':
-                raise RuntimeError(f'the native backend runs on CPUs, got a tensor on {x.device}')
-            dtype = torch.promote_types(dtype, x.dtype)
-    return dtype
+def _inputs(q, k, v, g_fwd, g_bwd, gate_normalizer: float | None) -> list[Tensor | None]:
+    """q, k, v and the decays of both directions in the dtype of the computation."""
+    tensors = (q, k, v, g_fwd, g_bwd)
+    for x in tensors:
+        if x is not None and x.device.type != 'cpu':
+            raise RuntimeError(f'the native backend runs on CPUs, got a tensor on {x.device}')
+    dtype = compute_dtype(*tensors)
+    decays = [_decays(g, dtype, gate_normalizer) for g in (g_fwd, g_bwd)]
+    return [q.to(dtype), k.to(dtype), v.to(dtype), *decays]
 
 
-def _decays(gate: Tensor | None, dtype: torch.dtype, normalizer: float) -> Tensor | None:
+def _chunks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    return zip(*(x.split(TOKENS_PER_CHUNK, 1) for x in tensors), strict=True)
+
+
+def _decays(gate: Tensor | None, dtype: torch.dtype, normalizer: float | None) -> Tensor | None:
     if gate is None:
         return None
     decays = torch.empty(gate.shape, dtype=dtype)
-    for x, part in zip(gate.split(SLAB, 1), decays.split(SLAB, 1), strict=True):
+    for x, part in _chunks(gate, decays):
         x = x.to(dtype)
-        torch.exp(F.logsigmoid(x).div_(normalizer) if normalizer else x, out=part)
+        torch.exp(x if normalizer is None else F.logsigmoid(x).div_(normalizer), out=part)
     return decays
 
 
-def _run(inputs, out: Tensor, scale: float, grads=None) -> None:
+def _run(inputs, scale: float, out=None, dout=None, grads=(None,) * 5) -> None:
+    """Write `out`, or, where `dout` is given, the gradients of the inputs."""
+    library = load()
+    expected = library.bi_gla_args_size()
+    if ctypes.sizeof(_Args) != expected:
+        raise RuntimeError(
+            f'the native backend expects arguments of {expected} bytes (BiGlaArgs in bi_gla.cpp), '
+            f'got {ctypes.sizeof(_Args)}: make _Args declare the same fields'
+        )
     q, v, decays = inputs[0], inputs[2], inputs[3:]
     directions = sum(decay is not None for decay in decays)
     args = _Args(
-        *map(_View, inputs), _View(out), *map(_View, grads or [None] * 5),
-        *q.shape, v.shape[-1], scale / directions,
-    )  # fmt: skip
-    function = getattr(load(), f'bi_gla_{str(q.dtype).removeprefix("torch.")}')
-    function(ctypes.byref(args), grads is not None)
+        *map(_View, (*inputs, out, dout, *grads)), *q.shape, v.shape[-1], scale / directions
+    )
+    function = getattr(library, f'bi_gla_{str(q.dtype).removeprefix("torch.")}')
+    function(ctypes.byref(args), dout is not None)

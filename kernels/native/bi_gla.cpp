@@ -1,5 +1,5 @@
 // Bidirectional gated linear attention on a CPU: equations (1) to (3) of README.md token by token,
-// with the state of a head in the fastest memory there is. Built and called by native.py.
+// with the state of a head in the fastest memory there is. Built by build.py, called by __init__.py.
 //
 // Letters: B images, T tokens, H heads, K key width, V value width per head. The decays are exp of
 // the gates; a direction whose decays are missing does not run.
@@ -19,11 +19,12 @@ struct View {  // a tensor [B, T, H, D] of any strides, counted in elements
 }  // namespace
 
 struct BiGlaArgs {
-    View q, k, v, decay[2];               // decay[0] of the walk from the first token on
-    View o;                               // the output, or its gradient in the backward pass
-    View dq, dk, dv, dg[2];               // written by the backward pass only
+    View q, k, v, decay[2];   // decay[0] of the walk from the first token on
+    View o;                   // written by the forward pass
+    View dout;                // the gradient of o, read by the backward pass
+    View dq, dk, dv, dg[2];   // written by the backward pass
     int64_t B, T, H, K, V;
-    double factor;                        // on the output, one half for two directions included
+    double factor;            // on the output, one half for two directions included
 };
 
 namespace {
@@ -70,9 +71,9 @@ void write(S *__restrict__ to, const S *__restrict__ from, int64_t count, bool a
 struct Walk {
     View q, k, decay, v, o;
     double factor;
-    bool backward;  // from the last token on
-    bool late;      // the decay is that of the token before: diag(decay_{t∓1})
-    bool add;       // to what an earlier walk wrote
+    bool backward;   // from the last token on
+    bool decay_lag;  // the decay is that of the token before: diag(decay_{t∓1})
+    bool add;        // to what an earlier walk wrote
 };
 
 // One walk for TILE values from v0 on. FIXED_K is K where the compiler is to know it, or 0.
@@ -90,7 +91,7 @@ void walk(const Walk &w, const BiGlaArgs &x, int64_t b, int64_t h, int64_t v0) {
         const int64_t before = i ? t + (w.backward ? 1 : -1) : t;
         read<S, FIXED_K>(q, row<S>(w.q, b, t, h), K);
         read<S, FIXED_K>(k, row<S>(w.k, b, t, h), K);
-        read<S, FIXED_K>(a, row<S>(w.decay, b, w.late ? before : t, h), K);
+        read<S, FIXED_K>(a, row<S>(w.decay, b, w.decay_lag ? before : t, h), K);
         Row<S> from = row<S>(w.v, b, t, h);
         from.at += v0 * from.stride;
         width == TILE ? read<S, TILE>(v, from, TILE) : read(v, from, width);
@@ -126,7 +127,7 @@ void walk_both(const BiGlaArgs &x, const Walk &first) {
     }
 }
 
-// The registers of this processor.
+// Bytes of a vector register of this processor.
 #if defined(__AVX512F__)
 constexpr int REGISTER = 64;
 #elif defined(__AVX__)
@@ -136,13 +137,13 @@ constexpr int REGISTER = 16;
 #endif
 
 template <typename S>
-struct Lanes {
-    static constexpr int count = REGISTER / sizeof(S);
+struct Simd {
+    static constexpr int lanes = REGISTER / sizeof(S);
     typedef S Vector __attribute__((vector_size(REGISTER)));
 };
 
 template <typename S>
-using Vector = typename Lanes<S>::Vector;
+using Vector = typename Simd<S>::Vector;
 
 template <typename S>
 struct Buffer {  // zeroed vectors, aligned to lines
@@ -153,9 +154,9 @@ struct Buffer {  // zeroed vectors, aligned to lines
     Buffer &operator=(const Buffer &) = delete;
 };
 
-// Gradients of q, k and the gates of one walk. States [V, K], with K filled up by zeros to N vectors, are kept once a chunk
-// and made again inside it; `grad` [V, K] is the gradient of the state after a token, which walks
-// the other way. FIXED_K is K where the compiler is to know it, or 0.
+// Gradients of q, k and the gates of one walk. States [V, K], with K padded by zeros to N vectors,
+// are kept once per chunk and computed again inside it. `grad` [V, K] is the gradient of the state
+// after a token, and walks the other way. FIXED_K is K where the compiler is to know it, or 0.
 template <typename S, int FIXED_K>
 class Gradients {
   public:
@@ -163,25 +164,25 @@ class Gradients {
         : x(x), b(b), h(h), backward(backward), add(add),
           size(x.V * N()),
           chunks((x.T + CHUNK - 1) / CHUNK), kept(chunks * size), inside(CHUNK * size),
-          grad(size), token(6 * N()), values(2 * x.V) {}
+          grad(size), token(ROWS * N()), values(2 * x.V) {}
 
     void run() {
         Vector<S> *state = inside.at;  // free until the way back
         for (int64_t i = 0; i < x.T; i++) {
             if (i % CHUNK == 0) copy(kept.at + i / CHUNK * size, state);
-            load(place(i));
+            load(token_index(i));
             advance(state, state);
         }
         for (int64_t n = chunks - 1; n >= 0; n--) {
             const int64_t first = n * CHUNK, last = first + CHUNK < x.T ? first + CHUNK : x.T;
             copy(inside.at, kept.at + n * size);
             for (int64_t i = first; i + 1 < last; i++) {
-                load(place(i));
+                load(token_index(i));
                 advance(inside.at + (i - first + 1) * size, inside.at + (i - first) * size);
             }
             for (int64_t i = last - 1; i >= first; i--) {
-                load(place(i));
-                back(place(i), inside.at + (i - first) * size);
+                load(token_index(i));
+                step_backward(token_index(i), inside.at + (i - first) * size);
             }
         }
     }
@@ -190,55 +191,56 @@ class Gradients {
     const BiGlaArgs &x;
     const int64_t b, h;
     const bool backward, add;
+    enum { KEY, DECAY, QUERY, DQ, DK, DG, ROWS };  // K numbers each, of one token
     const int64_t size, chunks;
     Buffer<S> kept, inside, grad, token;
     std::vector<S> values;
 
     int64_t K() const { return FIXED_K ? FIXED_K : x.K; }
-    int64_t N() const { return (K() + Lanes<S>::count - 1) / Lanes<S>::count; }
-    int64_t place(int64_t i) const { return backward ? x.T - 1 - i : i; }
-    Vector<S> *part(int i) const { return token.at + i * N(); }  // of K numbers
-    S *numbers(int i) const { return reinterpret_cast<S *>(part(i)); }
+    int64_t N() const { return (K() + Simd<S>::lanes - 1) / Simd<S>::lanes; }
+    int64_t token_index(int64_t i) const { return backward ? x.T - 1 - i : i; }
+    Vector<S> *vectors(int i) const { return token.at + i * N(); }
+    S *numbers(int i) const { return reinterpret_cast<S *>(vectors(i)); }
 
     void copy(Vector<S> *to, const Vector<S> *from) const {
         for (int64_t c = 0; c < size; c++) to[c] = from[c];
     }
 
     void load(int64_t t) {
-        read<S, FIXED_K>(numbers(0), row<S>(x.k, b, t, h), K());
-        read<S, FIXED_K>(numbers(1), row<S>(x.decay[backward], b, t, h), K());
+        read<S, FIXED_K>(numbers(KEY), row<S>(x.k, b, t, h), K());
+        read<S, FIXED_K>(numbers(DECAY), row<S>(x.decay[backward], b, t, h), K());
         read(values.data(), row<S>(x.v, b, t, h), x.V);
     }
 
     void advance(Vector<S> *to, const Vector<S> *from) const {
         for (int64_t n = 0; n < N(); n++) {
-            const Vector<S> k = part(0)[n], a = part(1)[n];
+            const Vector<S> k = vectors(KEY)[n], a = vectors(DECAY)[n];
             for (int64_t j = 0; j < x.V; j++)
                 to[j * N() + n] = a * from[j * N() + n] + k * values[j];
         }
     }
 
-    void back(int64_t t, const Vector<S> *before) {
-        S *value = values.data(), *out = value + x.V;
-        read<S, FIXED_K>(numbers(2), row<S>(x.q, b, t, h), K());
-        read(out, row<S>(x.o, b, t, h), x.V);
-        for (int64_t j = 0; j < x.V; j++) out[j] *= static_cast<S>(x.factor);
+    void step_backward(int64_t t, const Vector<S> *before) {
+        S *value = values.data(), *dout = value + x.V;
+        read<S, FIXED_K>(numbers(QUERY), row<S>(x.q, b, t, h), K());
+        read(dout, row<S>(x.dout, b, t, h), x.V);
+        for (int64_t j = 0; j < x.V; j++) dout[j] *= static_cast<S>(x.factor);
         for (int64_t n = 0; n < N(); n++) {
-            const Vector<S> k = part(0)[n], a = part(1)[n], q = part(2)[n];
+            const Vector<S> k = vectors(KEY)[n], a = vectors(DECAY)[n], q = vectors(QUERY)[n];
             Vector<S> dq = {}, dk = {}, dg = {};
             for (int64_t j = 0; j < x.V; j++) {
                 const Vector<S> s = before[j * N() + n];
-                const Vector<S> d = grad.at[j * N() + n] + q * out[j];
-                dq += (a * s + k * value[j]) * out[j];
+                const Vector<S> d = grad.at[j * N() + n] + q * dout[j];
+                dq += (a * s + k * value[j]) * dout[j];
                 dk += d * value[j];
                 dg += d * s;
                 grad.at[j * N() + n] = d * a;
             }
-            part(3)[n] = dq, part(4)[n] = dk, part(5)[n] = dg * a;
+            vectors(DQ)[n] = dq, vectors(DK)[n] = dk, vectors(DG)[n] = dg * a;
         }
-        write<S, FIXED_K>(row<S>(x.dq, b, t, h).at, numbers(3), K(), add);
-        write<S, FIXED_K>(row<S>(x.dk, b, t, h).at, numbers(4), K(), add);
-        write<S, FIXED_K>(row<S>(x.dg[backward], b, t, h).at, numbers(5), K(), false);
+        write<S, FIXED_K>(row<S>(x.dq, b, t, h).at, numbers(DQ), K(), add);
+        write<S, FIXED_K>(row<S>(x.dk, b, t, h).at, numbers(DK), K(), add);
+        write<S, FIXED_K>(row<S>(x.dg[backward], b, t, h).at, numbers(DG), K(), false);
     }
 };
 
@@ -269,9 +271,9 @@ void run(const BiGlaArgs &x, bool with_gradients) {
         walk_both<S, FIXED_K>(x, {x.q, x.k, {}, x.v, x.o, x.factor, false, false, false});
         return;
     }
-    // dv_t = k_t D_t, where D, the gradient of S, walks the other way with the keys that q and do
-    // are: D_t = diag(decay_{t±1}) D_{t±1} + q_tᵀ do_t.
-    walk_both<S, FIXED_K>(x, {x.k, x.q, {}, x.o, x.dv, x.factor, true, true, false});
+    // dv_t = k_t D_t. The gradient D of S walks the other way, with q as keys and dout as values:
+    // D_t = diag(decay_{t±1}) D_{t±1} + q_tᵀ dout_t.
+    walk_both<S, FIXED_K>(x, {x.k, x.q, {}, x.dout, x.dv, x.factor, true, true, false});
     gradients<S, FIXED_K>(x);
 }
 
@@ -283,6 +285,9 @@ void run(const BiGlaArgs &x, bool with_gradients) {
 }
 
 }  // namespace
+
+// For callers that declare BiGlaArgs themselves.
+extern "C" int bi_gla_args_size() { return sizeof(BiGlaArgs); }
 
 extern "C" void bi_gla_float32(const BiGlaArgs *x, int with_gradients) {
     run<float>(*x, with_gradients);

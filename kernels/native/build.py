@@ -1,4 +1,4 @@
-"""Builds native.cpp for this processor with the system's C++ compiler, once, and loads it."""
+"""Builds bi_gla.cpp for this processor with the system's C++ compiler, once, and loads it."""
 
 import ctypes
 import functools
@@ -25,7 +25,7 @@ def cache_folder() -> Path:
 
 @functools.cache
 def load() -> ctypes.CDLL:
-    """The library of native.cpp; built when there is none for this source, compiler and processor.
+    """The library of bi_gla.cpp; built when there is none for this source, compiler and processor.
 
     Raises:
         RuntimeError: no Linux, no compiler, or it failed; the message has its output.
@@ -45,7 +45,7 @@ def load() -> ctypes.CDLL:
 
 
 @functools.cache
-def why_not() -> str | None:
+def unavailable_reason() -> str | None:
     """Why the backend cannot run here, said once as a warning; None where it can."""
     try:
         load()

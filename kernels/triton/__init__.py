@@ -11,12 +11,13 @@ from triton.runtime.interpreter import InterpretedFunction
 from .gradients import bi_gla_kernel_gradients
 from .output import bi_gla_kernel_output
 from .state import bi_gla_kernel_scan, bi_gla_kernel_state
+from .tiles import BC, NS
 
-SUB_CHUNK = 16  # the smallest tile of the tensor cores; pairs inside are summed without them
-SUB_CHUNKS = 4  # sub-chunks of a chunk: more write fewer states, but walk further to each of them
 SCAN_CHUNKS = 32  # chunks of one tile of the scan
 SCAN_ENTRIES = 64  # state entries of one program of the scan
 MOST_ROWS = 65535 // 2  # of both directions, along the second axis of a grid
+# Left to itself, NVIDIA's compiler spills registers to fit one more program on a processor.
+NO_SPILLS = {} if torch.version.hip else {'maxnreg': 255}
 INTERPRETED = isinstance(bi_gla_kernel_scan, InterpretedFunction)
 
 
@@ -42,63 +43,63 @@ WARPS = {
 
 def warps(kernel: str, BK: int, BV: int, precision: str) -> int:
     """Warps of a kernel; 8 for tiles wider than any in the table."""
-    for (same, widest), found in WARPS.items():
-        if precision == same and widest >= BK * BV:
-            return found[kernel]
+    for (table_precision, widest), by_kernel in WARPS.items():
+        if precision == table_precision and widest >= BK * BV:
+            return by_kernel[kernel]
     return 8
 
 
 class _Call(NamedTuple):
-    """What all launches of one call share."""
+    """What all launches of one call share; `constants` are what kernels are compiled for."""
 
-    tensors: dict[str, Tensor]
+    B: int
+    T: int
+    H: int
+    gates: dict[str, Tensor]
     constants: dict
-    grid_rows: int
-    sub_chunks: int
-    chunks: int
+
+    @property
+    def sub_chunks(self) -> int:
+        return triton.cdiv(self.T, BC.value)
+
+    @property
+    def chunks(self) -> int:
+        return triton.cdiv(self.sub_chunks, NS.value)
 
     def warps(self, kernel: str) -> int:
         c = self.constants
         return warps(kernel, c['BK'], c['BV'], c['PRECISION'])
 
-    @property
-    def sizes(self) -> dict[str, int]:
-        B, T, H, _ = self.tensors['q'].shape
-        return dict(T=T, N=self.chunks, B=B, H=H)
-
-    def strides(self, **letters: str) -> dict[str, int]:
-        """Keyword arguments s_<letter><axis> for the named tensors."""
-        found = {}
-        for letter, name in letters.items():
-            x = self.tensors[name]
-            last = {'q': 'k', 'k': 'k', 'x': 'k', 'f': 'k', 'b': 'k'}.get(letter, 'v')
-            found |= {
-                f's_{letter}{axis}': s for axis, s in zip('bth' + last, x.stride(), strict=True)
-            }
-        return found
+    def arguments(self, **tensors: Tensor) -> dict:
+        """Keyword arguments of a kernel for these tensors and the gates: pointers and strides."""
+        tensors |= self.gates
+        pointers = {f'p_{name}': x for name, x in tensors.items()}
+        strides = {
+            f's_{name}{axis}': stride
+            for name, x in tensors.items()
+            for axis, stride in zip('bthd', x.stride(), strict=True)
+        }
+        return pointers | strides | dict(T=self.T, N=self.chunks, B=self.B, H=self.H)
 
 
-def _call(q, k, v, g_fwd, g_bwd, gate_normalizer: float, do=None) -> _Call:
-    B, T, H, K = q.shape
-    V = v.shape[-1]
-    given = g_fwd if g_fwd is not None else g_bwd
-    tensors = dict(q=q, k=k, v=v, g_fwd=given, g_bwd=given)
-    tensors |= {n: g for n, g in (('g_fwd', g_fwd), ('g_bwd', g_bwd)) if g is not None}
-    if do is not None:
-        tensors['do'] = do
+def _call(q, k, v, g_fwd, g_bwd, gate_normalizer: float | None, do=None) -> _Call:
+    tensors = dict(q=q, k=k, v=v, g_fwd=g_fwd, g_bwd=g_bwd, do=do)
+    tensors = {name: x for name, x in tensors.items() if x is not None}
     _check(tensors)
     # For 16-bit inputs the ten bits of tf32 are the finer ones; float32 keeps all of its own.
     precision = 'ieee' if torch.float32 in (q.dtype, k.dtype, v.dtype) else 'tf32'
+    B, T, H, K = q.shape
+    V = v.shape[-1]
     BK, BV = blocks(K, V, precision)
-    sub_chunks = triton.cdiv(T, SUB_CHUNK)
     constants = dict(
-        K=K, V=V, NS=SUB_CHUNKS, BC=SUB_CHUNK, NORM=gate_normalizer, BK=BK, BV=BV,
+        K=K, V=V, BK=BK, BV=BV, NORM=0.0 if gate_normalizer is None else gate_normalizer,
         HAS_FWD=g_fwd is not None, HAS_BWD=g_bwd is not None,
         UNIT=all(x.stride(-1) == 1 for x in tensors.values()),
         PRECISION=precision,
     )  # fmt: skip
-    chunks = triton.cdiv(sub_chunks, SUB_CHUNKS)
-    return _Call(tensors, constants, B * H, sub_chunks, chunks)
+    # In the place of an absent gate stands the other one, never read: its HAS_* is False.
+    gates = dict(gf=g_bwd if g_fwd is None else g_fwd, gb=g_fwd if g_bwd is None else g_bwd)
+    return _Call(B, T, H, gates, constants)
 
 
 def _check(tensors: dict[str, Tensor]) -> None:
@@ -126,23 +127,21 @@ def _check(tensors: dict[str, Tensor]) -> None:
             )
 
 
-def _states(call: _Call, x: str, y: str, of_keys: bool) -> Tensor:
+def _states(call: _Call, x: Tensor, y: Tensor, of_keys: bool) -> Tensor:
     """The states [2, B, H, N, K, V] that enter each chunk: of keys and values, or of gradients."""
-    c, sizes = call.constants, call.sizes
-    shape = (2, sizes['B'], sizes['H'], call.chunks, c['K'])
-    device = call.tensors['q'].device
-    own = torch.empty(*shape, c['V'], dtype=torch.float32, device=device)
-    decay = torch.empty(shape, dtype=torch.float32, device=device)
-    bi_gla_kernel_state[(call.chunks, triton.cdiv(c['V'], c['BV']), call.grid_rows)](
-        p_x=call.tensors[x], p_y=call.tensors[y],
-        p_gf=call.tensors['g_fwd'], p_gb=call.tensors['g_bwd'], p_state=own, p_decay=decay,
-        **call.strides(x=x, y=y, f='g_fwd', b='g_bwd'),
-        **sizes, **c, OF_KEYS=of_keys, num_warps=call.warps('state'),
+    c = call.constants
+    rows = call.B * call.H
+    shape = (2, call.B, call.H, call.chunks, c['K'])
+    own = torch.empty(*shape, c['V'], dtype=torch.float32, device=x.device)
+    decay = torch.empty(shape, dtype=torch.float32, device=x.device)
+    bi_gla_kernel_state[(call.chunks, triton.cdiv(c['V'], c['BV']), rows)](
+        **call.arguments(x=x, y=y), p_state=own, p_decay=decay, **c, OF_KEYS=of_keys,
+        num_warps=call.warps('state'),
     )  # fmt: skip
     entering = torch.empty_like(own)
     directions = c['HAS_FWD'] + c['HAS_BWD']
-    bi_gla_kernel_scan[(triton.cdiv(c['K'] * c['V'], SCAN_ENTRIES), directions * call.grid_rows)](
-        p_state=own, p_decay=decay, p_entering=entering, N=call.chunks, rows=call.grid_rows,
+    bi_gla_kernel_scan[(triton.cdiv(c['K'] * c['V'], SCAN_ENTRIES), directions * rows)](
+        p_state=own, p_decay=decay, p_entering=entering, N=call.chunks, rows=rows,
         K=c['K'], V=c['V'], BN=SCAN_CHUNKS, BE=SCAN_ENTRIES,
         HAS_FWD=c['HAS_FWD'], OF_KEYS=of_keys, num_warps=4,
     )  # fmt: skip
@@ -154,24 +153,25 @@ def _on_device(x: Tensor):
     return torch.cuda.device(x.device) if x.device.type == 'cuda' else nullcontext()
 
 
-def triton_forward(q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float = 0.0) -> Tensor:
+def triton_forward(
+    q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float | None = None
+) -> Tensor:
     """Output o [B, T, H, V] in v's dtype, accumulated in float32."""
     call = _call(q, k, v, g_fwd, g_bwd, gate_normalizer)
     c = call.constants
     out = torch.empty(v.shape, dtype=v.dtype, device=v.device)
     with _on_device(q):
-        entering = _states(call, 'k', 'v', of_keys=True)
-        bi_gla_kernel_output[(call.sub_chunks, call.grid_rows)](
-            p_q=q, p_k=k, p_v=v, p_gf=call.tensors['g_fwd'], p_gb=call.tensors['g_bwd'],
-            p_entering=entering, p_o=out,
-            **call.strides(q='q', k='k', v='v', f='g_fwd', b='g_bwd'),
-            factor=scale / (c['HAS_FWD'] + c['HAS_BWD']), **call.sizes, **c,
-            num_warps=call.warps('output'),
+        entering = _states(call, k, v, of_keys=True)
+        bi_gla_kernel_output[(call.sub_chunks, call.B * call.H)](
+            **call.arguments(q=q, k=k, v=v), p_entering=entering, p_o=out,
+            factor=scale / (c['HAS_FWD'] + c['HAS_BWD']), **c, num_warps=call.warps('output'),
         )  # fmt: skip
     return out
 
 
-def triton_backward(do, q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float = 0.0):
+def triton_backward(
+    do, q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float | None = None
+) -> tuple[Tensor | None, ...]:
     """Gradients of q, k, v and both gates, in their shapes and dtypes; None for no gate."""
     call = _call(q, k, v, g_fwd, g_bwd, gate_normalizer, do)
     c = call.constants
@@ -180,19 +180,19 @@ def triton_backward(do, q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: fl
         for x in (q, k, v, g_fwd, g_bwd)
     )
     with _on_device(q):
-        entering = _states(call, 'k', 'v', of_keys=True)
-        leaving = _states(call, 'q', 'do', of_keys=False)
+        entering = _states(call, k, v, of_keys=True)
+        leaving = _states(call, q, do, of_keys=False)
         # Both directions in one launch, unless exact products would spill.
         split = c['PRECISION'] == 'ieee' and c['HAS_FWD'] and c['HAS_BWD']
         passes = (True, False), (False, True)
         for has_fwd, has_bwd in passes if split else [(c['HAS_FWD'], c['HAS_BWD'])]:
-            bi_gla_kernel_gradients[(call.sub_chunks, call.grid_rows)](
-                p_q=q, p_k=k, p_v=v, p_gf=call.tensors['g_fwd'], p_gb=call.tensors['g_bwd'],
-                p_do=do, p_entering=entering, p_leaving=leaving, p_dq=dq, p_dk=dk, p_dv=dv,
+            bi_gla_kernel_gradients[(call.sub_chunks, call.B * call.H)](
+                **call.arguments(q=q, k=k, v=v, do=do), p_entering=entering, p_leaving=leaving,
+                p_dq=dq, p_dk=dk, p_dv=dv,
+                # In the place of an absent one stands the other, never written: HAS_* is False.
                 p_dgf=dgb if dgf is None else dgf, p_dgb=dgf if dgb is None else dgb,
-                **call.strides(q='q', k='k', v='v', f='g_fwd', b='g_bwd', o='do'), **call.sizes,
                 factor=scale / (c['HAS_FWD'] + c['HAS_BWD']),
                 **c | dict(HAS_FWD=has_fwd, HAS_BWD=has_bwd), ADD=split and has_bwd,
-                num_warps=call.warps('gradients'),
+                num_warps=call.warps('gradients'), **NO_SPILLS,
             )  # fmt: skip
     return dq, dk, dv, dgf, dgb

@@ -3,94 +3,82 @@
 import triton
 import triton.language as tl
 
-from .tiles import border_decay, load_rows, own_scores, store_rows, total_decay
+from .state import state_before
+from .tiles import (
+    BC,
+    NS,
+    add_scores,
+    decay_to_edge,
+    head_columns,
+    load_rows,
+    store_rows,
+    strides,
+)
 
 
 @triton.jit
-def entering(p_entering, i_row, i_n, N, o_k, o_v, K: tl.constexpr, V: tl.constexpr):
-    """The state that the scan left for a chunk, [BK, BV]."""
-    m_h = (o_k < K)[:, None] & (o_v < V)[None, :]
-    p_h = p_entering + (i_row * N + i_n) * K * V
-    return tl.load(p_h + o_k[:, None] * V + o_v[None, :], mask=m_h, other=0.0)
+def read_state(
+    b_q, p_h, p_k, s_k, p_v, s_v, p_g, s_g, m_k, m_v, i_s, T,
+    NORM: tl.constexpr, REVERSE: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """What queries read in one direction from before their sub-chunk: (q ⊙ P) S, [BC, BV]."""
+    b_h = state_before(
+        p_h, p_k, s_k, p_v, s_v, p_g, s_g, m_k, m_v, i_s, T, NORM, not REVERSE, False, PRECISION
+    )
+    b_qe = b_q * decay_to_edge(p_g, s_g, m_k, i_s * BC, T, NORM, REVERSE, True)
+    return tl.dot(b_qe, b_h, input_precision=PRECISION)
 
 
-@triton.jit
-def pass_sub_chunk(b_h, p_x, s_xt, s_xk, p_y, s_yt, s_yv, p_g, s_gt, s_gk, t_0, T, o_k, o_v,
-                   K: tl.constexpr, V: tl.constexpr, BC: tl.constexpr, NORM: tl.constexpr,
-                   TO_END: tl.constexpr, OWN: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
-    """The state on the far side of a sub-chunk, given the one that enters it."""
-    o_t = t_0 + tl.arange(0, BC)
-    b_x = load_rows(p_x, o_t, 0, T, s_xt, o_k, s_xk, K)
-    b_x *= border_decay(p_g, t_0, T, s_gt, o_k, s_gk, K, BC, NORM, TO_END, OWN)
-    b_y = load_rows(p_y, o_t, 0, T, s_yt, o_v, s_yv, V)
-    b_h *= total_decay(p_g, t_0, T, s_gt, o_k, s_gk, K, BC, NORM)[:, None]
-    return b_h + tl.dot(tl.trans(b_x), b_y, input_precision=PRECISION)
-
-
-@triton.jit(do_not_specialize=[
-    'T', 'N', 'B', 'H', 'factor', 's_qb', 's_qt', 's_qh', 's_qk', 's_kb', 's_kt', 's_kh', 's_kk',
-    's_vb', 's_vt', 's_vh', 's_vv', 's_fb', 's_ft', 's_fh', 's_fk', 's_bb', 's_bt', 's_bh', 's_bk',
-])  # fmt: skip
+@triton.jit(do_not_specialize=['T', 'N', 'B', 'H', 'factor', *strides('q', 'k', 'v', 'gf', 'gb')])
 def bi_gla_kernel_output(
     p_q, p_k, p_v, p_gf, p_gb, p_entering, p_o,
-    s_qb: tl.int64, s_qt: tl.int64, s_qh: tl.int64, s_qk: tl.int64,
-    s_kb: tl.int64, s_kt: tl.int64, s_kh: tl.int64, s_kk: tl.int64,
-    s_vb: tl.int64, s_vt: tl.int64, s_vh: tl.int64, s_vv: tl.int64,
-    s_fb: tl.int64, s_ft: tl.int64, s_fh: tl.int64, s_fk: tl.int64,
-    s_bb: tl.int64, s_bt: tl.int64, s_bh: tl.int64, s_bk: tl.int64,
-    factor: tl.float32, T: tl.int64, N: tl.int64, B: tl.int64,
-    H: tl.int64, K: tl.constexpr, V: tl.constexpr, NS: tl.constexpr, BC: tl.constexpr,
-    NORM: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr,
+    s_qb: tl.int64, s_qt: tl.int64, s_qh: tl.int64, s_qd: tl.int64,
+    s_kb: tl.int64, s_kt: tl.int64, s_kh: tl.int64, s_kd: tl.int64,
+    s_vb: tl.int64, s_vt: tl.int64, s_vh: tl.int64, s_vd: tl.int64,
+    s_gfb: tl.int64, s_gft: tl.int64, s_gfh: tl.int64, s_gfd: tl.int64,
+    s_gbb: tl.int64, s_gbt: tl.int64, s_gbh: tl.int64, s_gbd: tl.int64,
+    factor: tl.float32, T: tl.int64, N: tl.int64, B: tl.int64, H: tl.int64,
+    K: tl.constexpr, V: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, NORM: tl.constexpr,
     HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr, UNIT: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """o [B, T, H, V] of one sub-chunk and head (equation 4). Grid: (ceil(T / BC), B · H)."""
     i_s = tl.program_id(0).to(tl.int64)
     i_bh = tl.program_id(1).to(tl.int64)
     i_b, i_h = i_bh // H, i_bh % H
-    i_n = i_s // NS
     t_0 = i_s * BC
     o_t = t_0 + tl.arange(0, BC)
     o_k = tl.arange(0, BK)
-    s_qk, s_kk, s_vv = 1 if UNIT else s_qk, 1 if UNIT else s_kk, 1 if UNIT else s_vv
-    s_fk, s_bk = 1 if UNIT else s_fk, 1 if UNIT else s_bk
-    p_q += i_b * s_qb + i_h * s_qh
-    p_k += i_b * s_kb + i_h * s_kh
-    p_v += i_b * s_vb + i_h * s_vh
-    p_o += i_b * T * H * V + i_h * V
+    m_k = o_k < K
+    p_entering += (i_bh * N + i_s // NS) * K * V
+    of_bwd = B * H * N * K * V
+    p_q = head_columns(p_q, i_b, i_h, s_qb, s_qh, s_qd, 0, BK, UNIT)
+    p_k = head_columns(p_k, i_b, i_h, s_kb, s_kh, s_kd, 0, BK, UNIT)
 
-    b_q = load_rows(p_q, o_t, 0, T, s_qt, o_k, s_qk, K)
+    b_q = load_rows(p_q, s_qt, m_k, o_t, 0, T)
     b_scores = tl.zeros([BC, BC], dtype=tl.float32)
     if HAS_FWD:
-        p_gf += i_b * s_fb + i_h * s_fh
-        b_scores = own_scores(
-            b_q, p_k, p_gf, b_scores, t_0, T, s_kt, s_kk, s_ft, s_fk, o_k, K, BC, NORM, BK, False
-        )
+        p_gf = head_columns(p_gf, i_b, i_h, s_gfb, s_gfh, s_gfd, 0, BK, UNIT)
+        b_scores = add_scores(b_scores, b_q, p_k, s_kt, p_gf, s_gft, m_k, t_0, T, NORM, False)
     if HAS_BWD:
-        p_gb += i_b * s_bb + i_h * s_bh
-        b_scores = own_scores(
-            b_q, p_k, p_gb, b_scores, t_0, T, s_kt, s_kk, s_bt, s_bk, o_k, K, BC, NORM, BK, True
-        )
-    last = tl.minimum(i_n * NS + NS, tl.cdiv(T, BC)) - 1
+        p_gb = head_columns(p_gb, i_b, i_h, s_gbb, s_gbh, s_gbd, 0, BK, UNIT)
+        b_scores = add_scores(b_scores, b_q, p_k, s_kt, p_gb, s_gbt, m_k, t_0, T, NORM, True)
     for i_v in range(0, tl.cdiv(V, BV)):
-        o_v = i_v * BV + tl.arange(0, BV)
-        b_v = load_rows(p_v, o_t, 0, T, s_vt, o_v, s_vv, V)
+        v_0 = i_v * BV
+        o_v = v_0 + tl.arange(0, BV)
+        m_v = o_v < V
+        p_vi = head_columns(p_v, i_b, i_h, s_vb, s_vh, s_vd, v_0, BV, UNIT)
+        o_h = o_k[:, None] * V + o_v[None, :]
+        b_v = load_rows(p_vi, s_vt, m_v, o_t, 0, T)
         b_o = tl.dot(b_scores, b_v, input_precision=PRECISION)
         if HAS_FWD:
-            b_h = entering(p_entering, i_bh, i_n, N, o_k, o_v, K, V)
-            for i_j in range(i_n * NS, i_s):
-                b_h = pass_sub_chunk(
-                    b_h, p_k, s_kt, s_kk, p_v, s_vt, s_vv, p_gf, s_ft, s_fk, i_j * BC, T, o_k,
-                    o_v, K, V, BC, NORM, True, False, PRECISION,
-                )  # fmt: skip
-            b_qe = b_q * border_decay(p_gf, t_0, T, s_ft, o_k, s_fk, K, BC, NORM, False, True)
-            b_o += tl.dot(b_qe, b_h, input_precision=PRECISION)
+            b_o += read_state(
+                b_q, p_entering + o_h, p_k, s_kt, p_vi, s_vt, p_gf, s_gft, m_k, m_v, i_s, T,
+                NORM, False, PRECISION,
+            )  # fmt: skip
         if HAS_BWD:
-            b_h = entering(p_entering, B * H + i_bh, i_n, N, o_k, o_v, K, V)
-            for i_d in range(0, last - i_s):
-                b_h = pass_sub_chunk(
-                    b_h, p_k, s_kt, s_kk, p_v, s_vt, s_vv, p_gb, s_bt, s_bk, (last - i_d) * BC, T,
-                    o_k, o_v, K, V, BC, NORM, False, False, PRECISION,
-                )  # fmt: skip
-            b_qe = b_q * border_decay(p_gb, t_0, T, s_bt, o_k, s_bk, K, BC, NORM, True, True)
-            b_o += tl.dot(b_qe, b_h, input_precision=PRECISION)
-        store_rows(p_o, b_o * factor, o_t, T, H * V, o_v, 1, V)
+            b_o += read_state(
+                b_q, p_entering + of_bwd + o_h, p_k, s_kt, p_vi, s_vt, p_gb, s_gbt, m_k, m_v, i_s,
+                T, NORM, True, PRECISION,
+            )  # fmt: skip
+        p_oi = p_o + i_b * T * H * V + i_h * V + v_0
+        store_rows(p_oi, H * V, m_v, b_o * factor, o_t, T)

@@ -5,20 +5,22 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given, target
 from hypothesis import strategies as st
 
 from mmvig.kernels import bi_gla
 from mmvig.kernels.api import BACKENDS
+from tests.support.op_budgets import assert_within_rounding_bounds
 from tests.support.op_cases import inputs
-from tests.support.op_fuzz import assert_as_exact_as_torch
 from tests.support.op_strategies import Case, cases
 
 
 @pytest.mark.parametrize('backend', ['reference', 'chunked', 'native'])
 @given(case=cases())
 def test_any_call(backend, poisoned, case: Case):
-    assert_as_exact_as_torch(case, backend)
+    error = assert_within_rounding_bounds(case, backend)
+    assume(error is not None)
+    target(error, label='largest error / budget')
 
 
 NAMES = ('q', 'k', 'v', 'g_fwd', 'g_bwd')

@@ -1,5 +1,6 @@
 """Triton kernels compiled ahead of time, without a GPU: they fit, and nothing compiles twice."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -13,25 +14,40 @@ COMPILED = {name: value for name, value in os.environ.items() if name != 'TRITON
 
 
 def python(*args) -> subprocess.CompletedProcess:
-    """Run in a fresh process: this one has imported Triton as an interpreter."""
-    return subprocess.run([sys.executable, *args], env=COMPILED, capture_output=True, text=True)
+    """Run in a fresh process: in this one Triton may be an interpreter."""
+    return subprocess.run(
+        [sys.executable, *map(str, args)], env=COMPILED, capture_output=True, text=True, cwd=ROOT
+    )
 
 
 @pytest.fixture(scope='module')
-def check() -> tuple[int, list[list[str]]]:
-    """Exit status of the check, and its rows."""
-    done = python(ROOT / 'tools/check_kernels.py')
-    rows = [line.split(' | ') for line in done.stdout.splitlines()[2:]]
-    # 6 launches, 7 in float32, where the directions take the gradients one after the other; two
-    # widths, two chips.
-    assert len(rows) == 2 * 2 * (7 + 6 + 6), done.stdout + done.stderr[-2000:]
-    return done.returncode, rows
+def check(tmp_path_factory) -> tuple[subprocess.CompletedProcess, list[dict]]:
+    """The check of all kernels, and its rows."""
+    path = tmp_path_factory.mktemp('builds') / 'rows.csv'
+    done = python(ROOT / 'tools/check_kernels.py', '--summary', '--csv', path)
+    assert path.exists(), done.stdout + done.stderr[-2000:]
+    return done, list(csv.DictReader(path.open()))
 
 
 def test_every_kernel_builds(check):
     _, rows = check
-    assert {row[4] for row in rows} == {'80', '90'}
-    assert {row[3] for row in rows} == {'float32', 'bfloat16', 'float16'}
+    # 6 launches, 7 in float32, where each direction has its own gradient launch; two widths, two
+    # chips.
+    assert len(rows) == 2 * 2 * (7 + 6 + 6)
+    assert {row['sm'] for row in rows} == {'80', '90'}
+    assert {row['dtype'] for row in rows} == {'float32', 'bfloat16', 'float16'}
+
+
+def test_summary_has_the_largest_of_each_kernel(check):
+    done, rows = check
+    lines = done.stdout.partition('\n\n')[2].splitlines()
+    header, *table = ([cell.strip() for cell in line.split('|')[1:-1]] for line in lines)
+    summary = {row[0]: dict(zip(header, row, strict=True)) for row in table if '---' not in row[0]}
+    assert len(summary) == 4
+    assert sum(int(row['builds']) for row in summary.values()) == len(rows)
+    for name, row in summary.items():
+        builds = [build for build in rows if build['kernel'].split(' of ')[0] == name]
+        assert int(row['REG']) == max(int(build['REG']) for build in builds)
 
 
 @pytest.mark.skipif(
@@ -39,8 +55,8 @@ def test_every_kernel_builds(check):
     reason="warps are chosen for Triton 3.6; 3.0's compiler keeps bytes of some kernels on a stack",
 )
 def test_no_kernel_spills(check):
-    status, rows = check
-    assert status == 0, rows
+    done, rows = check
+    assert done.returncode == 0, rows
 
 
 def test_the_check_fails_where_a_kernel_spills():

@@ -49,17 +49,17 @@ class Case(NamedTuple):
     directions: str
     dtypes: dict[str, torch.dtype]
     layouts: dict[str, Layout]
-    gates: dict[str, str]
+    gates: dict[str, str | float]
     magnitudes: dict[str, int]
     gate_normalizer: float | None
     scale: float | None
     seed: int
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self, device: str = 'cpu') -> dict[str, Tensor]:
         """q, k, v, the gates that there are, and do, the gradient of the output."""
         rng = torch.Generator().manual_seed(self.seed)
         B, T, H, K, V = self.sizes.values()
-        found = {}
+        tensors = {}
         for name, dtype in self.dtypes.items():
             shape = (B, T, H, V if name in ('v', 'do') else K)
 
@@ -69,14 +69,16 @@ class Case(NamedTuple):
                     values = _gates(self.gates[name], sizes, logits, rng)
                 else:
                     values = torch.randn(sizes, generator=rng) * 10.0 ** self.magnitudes[name]
-                return values.to(dtype)
+                return values.to(device, dtype)
 
-            found[name] = self.layouts[name].place(shape, draw)
-        return found
+            tensors[name] = self.layouts[name].place(shape, draw)
+        return tensors
 
 
-def _gates(kind: str, sizes, logits: bool, rng) -> Tensor:
-    """Gates, or the logits of such gates: of one kind, or each of another."""
+def _gates(kind: str | float, sizes, logits: bool, rng) -> Tensor:
+    """Gates, or the logits of such gates: of one kind, each of another, or all this number."""
+    if isinstance(kind, float):
+        return torch.full(sizes, kind)
     exponent = torch.rand(sizes, generator=rng)
     sign = torch.randint(2, sizes, generator=rng) * 2.0 - 1
     infinite = torch.full(sizes, torch.inf)
