@@ -52,6 +52,6 @@ LIBRARY = $(shell c++ -print-file-name=$(1))
 
 fuzz: env
 	$(PYTEST) --dist load $(FUZZ) -k any_
-	CXX=$(CURDIR)/tests/sanitizing-c++ MMVIG_CACHE=.pytest_cache/sanitized \
+	CXX=$(CURDIR)/tests/support/sanitizing-c++ MMVIG_CACHE=.pytest_cache/sanitized \
 	ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD='$(call LIBRARY,libasan.so) $(call LIBRARY,libstdc++.so)' \
 	$(PYTEST) -n 0 -s $(FUZZ) -k 'any_ and native'  # -s: else a report is lost

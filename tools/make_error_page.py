@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.support.error_cases import GROUPS
 
 PAGE = Path(__file__).resolve().parents[1] / 'docs/errors.md'
-TEXT = """# What wrong input says
+TEXT = """# Error messages
 
 `tests/checks/test_errors.py` tries each line below and keeps this page up to date: the command ends
 with status 2 and this line after `error: ` on stderr, existing files stay as they are, and no code

@@ -4,6 +4,7 @@ Dimension letters, here and in the other model files: B batch, C channels, Y X r
 T tokens = Y·X in raster order, H heads, K key width, V value width per head, R rank of the gates.
 """
 
+import torch
 from torch import Tensor, nn
 
 from mmvig.kernels import bi_gla
@@ -95,7 +96,9 @@ class GatedLinearAttention2d(nn.Module):
         gate = self.inject_gate(local_TC).sigmoid()
         global_TC = self.global_norm(self._split_heads(global_TC)).flatten(-2)
         local_TC = self.local_norm(self._split_heads(local_TC)).flatten(-2)
-        return self.proj(self.activation(gate * global_TC + (1 - gate) * local_TC))
+        # gate ⊙ global + (1 - gate) ⊙ local, in one pass
+        mixed_TC = torch.lerp(local_TC, global_TC, gate.to(local_TC.dtype))
+        return self.proj(self.activation(mixed_TC))
 
     def _split_heads(self, x_BTC: Tensor) -> Tensor:
         return x_BTC.unflatten(-1, (self.heads, -1))
