@@ -4,7 +4,7 @@ PYTHON_IN_VENV = $(VENV)/bin/python
 # Files of tests go to two processes of one thread each: faster than one process of two threads.
 PYTEST = OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
 
-.PHONY: env env-openmmlab demo demo-seg test test-openmmlab lint soak fuzz
+.PHONY: env env-openmmlab demo demo-seg test test-openmmlab lint soak fuzz test-fast
 
 env:
 	@FAMILY=onedl VENV=$(VENV) tools/make_env.sh
@@ -27,6 +27,10 @@ lint: env
 
 test: lint
 	$(PYTEST)
+
+# Without what trains whole models, builds kernels or wheels, or compiles graphs.
+test-fast: lint
+	$(PYTEST) -m 'not slow'
 
 test-openmmlab: env-openmmlab
 	$(PYTEST)
