@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.commands import benchmark
 
+pytestmark = pytest.mark.slow
+
 FEW = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.dataset.indices=8',
        'val_dataloader.dataset.indices=2')  # fmt: skip
 

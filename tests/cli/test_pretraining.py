@@ -13,6 +13,8 @@ from mmengine.registry import MODELS, init_default_scope
 
 from tests.support.commands import ROOT, call, logged, tool
 
+pytestmark = pytest.mark.slow
+
 FEW = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=10', 'train_dataloader.dataset.indices=64')
 
 

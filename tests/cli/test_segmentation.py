@@ -12,6 +12,8 @@ from mmseg.structures import SegDataSample
 
 from tests.support.commands import logged, tool
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 MINI = ROOT / 'configs/seg/vig_upernet_mini.py'
 

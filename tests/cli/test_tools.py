@@ -15,6 +15,8 @@ from mmvig.engine.distributed import without_sync_bn
 from tests.support.commands import call, logged, tool
 from tests.support.hostile_checkpoints import call_mkdir
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 MINI = ROOT / 'configs/det/vig_maskrcnn_mini.py'
 FSDP = ROOT / 'configs/_base_/fsdp.py'

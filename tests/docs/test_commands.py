@@ -40,6 +40,8 @@ from tests.support.docs_workspace import (
     write_official_checkpoint,
 )
 
+pytestmark = pytest.mark.slow
+
 SAME_AS = {'train': 'train', 'test': 'test', 'get_flops': 'flops', 'convert_checkpoint': 'convert'}
 ENDLESS = ('serve',)
 

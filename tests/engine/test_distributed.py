@@ -15,7 +15,10 @@ from mmvig.engine.build import build_model
 from mmvig.engine.distributed import LAUNCHER_VARIABLES, init_cpu_process_group
 from tests.support import distributed as ranks
 
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason='processes that share CPUs')
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(torch.cuda.is_available(), reason='processes that share CPUs'),
+]
 ROOT = Path(__file__).resolve().parents[2]
 # Every image as it is, a loss that is a mean over equal shares, a step that feels the gradient's
 # size (AdamW's does not); 6 iterations of 16 crops, from all classes.

@@ -26,6 +26,8 @@ from tests.soak.trainings import differences, logs
 from tests.support.commands import ROOT, call
 from tests.support.interruptible_training import LOOPS, Samples, StopAt, Stopped, run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope='module')
 def undisturbed(tmp_path_factory):

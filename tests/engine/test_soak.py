@@ -6,6 +6,8 @@ import pytest
 from tests.soak.long_run import ALLOWED, judge
 from tests.soak.memory import PAGE, SIZES
 
+pytestmark = pytest.mark.slow
+
 STEPS = 500
 
 

@@ -13,6 +13,8 @@ def test_collected_without_mm_libraries():
 import sys
 sys.modules.update(dict.fromkeys({BLOCKED!r}))
 import pytest
+
+pytestmark = pytest.mark.slow
 sys.exit(pytest.main(['--collect-only', '-q', '-p', 'no:cacheprovider', 'tests/kernels']))
 """
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPILED = {name: value for name, value in os.environ.items() if name != 'TRITON_INTERPRET'}
 

@@ -24,6 +24,8 @@ from tests.support.op_budgets import (
 from tests.support.op_cases import inputs, run
 from tests.support.op_strategies import PLAIN, Case, cases
 
+pytestmark = pytest.mark.slow
+
 TRITON = BACKENDS['triton']
 
 

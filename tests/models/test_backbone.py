@@ -187,6 +187,7 @@ def test_autocast_is_finite_and_near_float32(case, dtype):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['MultiScaleViG', 'LinGlo', 'PlainViG', 'ViR'])
 def test_compiles_as_one_graph(name):
     """With the default compiler, forward and backward; the graph holds the operator whole.

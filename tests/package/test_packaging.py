@@ -13,6 +13,8 @@ import yaml
 
 from tests.support.commands import ROOT, call
 
+pytestmark = pytest.mark.slow
+
 TOOLS = {
     'train.py', 'test.py', 'convert_checkpoint.py', 'get_flops.py',
     'dist_train.sh', 'dist_test.sh', 'slurm_train.sh',
