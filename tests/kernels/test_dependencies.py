@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKED = ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'torchvision', 'matplotlib', 'PIL')
 
@@ -13,8 +16,6 @@ def test_collected_without_mm_libraries():
 import sys
 sys.modules.update(dict.fromkeys({BLOCKED!r}))
 import pytest
-
-pytestmark = pytest.mark.slow
 sys.exit(pytest.main(['--collect-only', '-q', '-p', 'no:cacheprovider', 'tests/kernels']))
 """
     done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True)
