@@ -1,11 +1,13 @@
 """Whether a file is an undamaged image, checked before a library reads it."""
 
-import io
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
+
+TAIL = 1024  # bytes at the end of a file in which its end marker is looked for
 
 
 def check_image(path: str | Path) -> None:
@@ -23,22 +25,27 @@ def check_image(path: str | Path) -> None:
     if not content:
         raise ValueError(f'expected an image, {path} is an empty file')
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    if decoded is None or _is_cut_jpeg(content):
+    if decoded is None or is_cut_jpeg(path):
         raise ValueError(
             f'expected a whole image, {path} cannot be read as one: its {len(content)} bytes are '
             'cut short, damaged, or of another kind'
         )
 
 
-def _is_cut_jpeg(content: bytes) -> bool:
-    """Whether a JPEG file lacks its end, which OpenCV before 4.11 fills with grey here too.
+def is_cut_jpeg(path: str | Path) -> bool:
+    """Whether a JPEG file lacks its end, which OpenCV before 4.11 fills with grey in silence.
 
-    Bytes after the end are allowed, so Pillow decides where the last ones are no end marker.
+    It costs two short reads, unless the last bytes are no end marker: there may be others after
+    the end, so Pillow decides.
     """
-    if not content.startswith(b'\xff\xd8') or content.rstrip(b'\0').endswith(b'\xff\xd9'):
+    with open(path, 'rb') as file:
+        start = file.read(2)
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+        end = file.read().rstrip(b'\0')
+    if start != b'\xff\xd8' or end.endswith(b'\xff\xd9'):
         return False
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(path) as image:
             image.load()
     except OSError:
         return True

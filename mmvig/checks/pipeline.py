@@ -5,12 +5,13 @@ an index error in the loss, or on a GPU a device assertion, none of which names 
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from mmengine.dataset import Compose
 from PIL import Image
 
-from .images import check_image
+from .images import check_image, is_cut_jpeg
 
 IGNORED = 255  # what mmseg's losses and metrics leave out
 
@@ -48,6 +49,7 @@ class CheckedPipeline(Compose):
             if data is None:
                 return None
             if not had_image and 'img' in data:
+                _check_whole(image)
                 _check_size(data)
             if not had_mask and 'gt_seg_map' in data:
                 self._check_labels(data)
@@ -90,6 +92,15 @@ def _wide_labels(path: str) -> np.ndarray:
     except OSError:  # not a local file, or one that another loader reads
         return np.zeros(0, int)
     return labels[labels > IGNORED]
+
+
+def _check_whole(image: str | None) -> None:
+    """Some versions of OpenCV return a part of an image without an error."""
+    if image and '://' not in str(image) and Path(image).is_file() and is_cut_jpeg(image):
+        try:
+            check_image(image)
+        except ValueError as problem:
+            raise SampleError(str(problem)) from problem
 
 
 def _check_size(data: dict) -> None:

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
+from .execution import runs_eagerly_on_cpu
+
 # Smaller products cost more by oneDNN's overhead for a call than they gain.
 MIN_TOKENS = 128
 MIN_WEIGHTS = 64 * 64
@@ -46,21 +48,14 @@ class Linear(nn.Linear, metaclass=_EqualToTorchLinear):
 
     def forward(self, x: Tensor) -> Tensor:
         """See `torch.nn.Linear`."""
-        if not _runs_eagerly_on_cpu(x, self.weight):
-            return super().forward(x)
-        return _Linear.apply(x, self.weight, self.bias)
+        if runs_eagerly_on_cpu(x) and _are_plain(x, self.weight):
+            return _Linear.apply(x, self.weight, self.bias)
+        return super().forward(x)
 
 
-def _runs_eagerly_on_cpu(x: Tensor, weight: Tensor) -> bool:
-    """Compilers, tracers, autocast and tensor subclasses get the operators of torch."""
-    return (
-        x.device.type == 'cpu'
-        and type(x) in (Tensor, nn.Parameter)
-        and type(weight) in (Tensor, nn.Parameter)
-        and not torch.is_autocast_enabled('cpu')
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
-    )
+def _are_plain(*tensors: Tensor) -> bool:
+    """Whether none is of a subclass, which decides for itself what a linear layer does."""
+    return all(type(x) in (Tensor, nn.Parameter) for x in tensors)
 
 
 class _Linear(torch.autograd.Function):

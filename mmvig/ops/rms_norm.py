@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .execution import is_traced
+
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """x / √(mean(x²) + eps) ⊙ weight over the last axis, in the dtype of x.
@@ -13,7 +15,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     gradient keeps and reads several more tensors of the size of x.
     """
     exact = torch.promote_types(x.dtype, torch.float32)
-    if x.device.type != 'cpu' or torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if x.device.type != 'cpu' or is_traced():
         return _rms_norm(x, weight, eps, exact)
     return _RMSNorm.apply(x, weight, eps, exact)
 

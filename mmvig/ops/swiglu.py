@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .execution import is_traced
+
 
 def swiglu(x: Tensor) -> Tensor:
     """silu(a) ⊙ b of x = [a, b] along the last axis (arXiv 2002.05202): [..., 2 h] to [..., h].
@@ -12,7 +14,7 @@ def swiglu(x: Tensor) -> Tensor:
     Autograd would also keep silu(a), and write the gradient in two halves that it then joins. A
     compiler fuses and recomputes by itself.
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if is_traced():
         return _swiglu(x)
     return _SwiGLU.apply(x)
 

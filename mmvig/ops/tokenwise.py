@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules import module as torch_module
 
+from .execution import runs_eagerly_on_cpu
+
 CHUNK_TOKENS = 2048
 # Modules of torch whose output at a token depends on that token only. A class outside of torch
 # says so by an attribute `is_tokenwise = True`.
@@ -49,10 +51,7 @@ def tokenwise(
 
 def _runs_in_chunks(x: Tensor, parts: Sequence[nn.Module]) -> bool:
     return (
-        not torch.compiler.is_compiling()  # first: what follows would tie a graph to the size
-        and not torch.jit.is_tracing()
-        and not torch.is_autocast_enabled('cpu')
-        and x.device.type == 'cpu'
+        runs_eagerly_on_cpu(x)  # first: what follows would tie a compiled graph to the size
         and x.shape[:-1].numel() > CHUNK_TOKENS
         and not _has_global_hooks()
         and all(_is_tokenwise(part) and not _has_hooks(part) for part in parts)
