@@ -22,6 +22,10 @@ OPENMMLAB = [
     'regex',
     'torchvision',
 ]
+# What runs an exported model; OpenVINO is a second runtime beside onnxruntime.
+DEPLOY = ['onnxruntime>=1.23', 'opencv-python-headless']
+EXPORT = ['onnx>=1.22', 'onnxscript>=0.5', 'onnxruntime>=1.23']
+OPENVINO = ['openvino>=2025.4']
 TEST = ['pytest', 'pytest-xdist', 'hypothesis', 'ruff', 'gradio', 'selenium', 'tensorboard']
 ROOT = Path(__file__).resolve().parent
 # What an installed package needs of `configs/` and `tools/`; the other tools work on a checkout.
@@ -61,6 +65,9 @@ setup(
     extras_require={
         'onedl': ONEDL,
         'openmmlab': OPENMMLAB,
+        'deploy': DEPLOY,
+        'onnx': EXPORT,
+        'openvino': OPENVINO,
         'page': ['gradio'],
         'tensorboard': ['tensorboard'],
         'test': TEST,

@@ -12,6 +12,7 @@ COMMANDS = {
     'plot': 'draw the curves of trainings',
     'serve': 'open a local page to try models on',
     'list': 'list the configs',
+    'export': 'write a model as an ONNX file',
     'flops': "count a model's parameters and operations",
     'convert': 'convert an official checkpoint',
     'draw-mini': 'draw the mini data set',
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         stream = sys.stdout if asked else sys.stderr
         stream.write(f'usage: python -m mmvig COMMAND …, with COMMAND one of\n{listing}\n')
         sys.exit(0 if asked else 2)
+    if name == 'predict' and any(word.split('=')[0] == '--model' for word in rest):
+        name = 'predict-exported'  # apart, as it needs no torch
     importlib.import_module(f'mmvig.cli.{name.replace("-", "_")}').main(rest)
 
 

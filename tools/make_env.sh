@@ -11,10 +11,13 @@ cd "$(dirname "$0")/.."
 
 FAMILY=${FAMILY:-onedl}
 case $FAMILY in
-    onedl) TARGET=env VENV=${VENV:-.venv} CONSTRAINTS=constraints.txt MMCV=onedl-mmcv ;;
+    onedl)
+        TARGET=env VENV=${VENV:-.venv} CONSTRAINTS=constraints.txt MMCV=onedl-mmcv
+        EXTRAS=onedl,onnx,openvino,test ;;
     openmmlab)
         TARGET=env-openmmlab VENV=${VENV:-.venv-openmmlab}
-        CONSTRAINTS=constraints-openmmlab.txt MMCV=mmcv ;;
+        CONSTRAINTS=constraints-openmmlab.txt MMCV=mmcv
+        EXTRAS=openmmlab,test ;;  # the export needs a newer torch than these packages take
     *) echo "make_env: expected FAMILY onedl or openmmlab, got $FAMILY" >&2; exit 1 ;;
 esac
 CACHE=${MMVIG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mmvig}
@@ -117,7 +120,7 @@ run_pip install -c "$CONSTRAINTS" pip setuptools wheel ninja psutil
 run_pip install -c "$CONSTRAINTS" torch torchvision
 wheel=$(build_mmcv)
 run_pip install -c "$CONSTRAINTS" "$wheel"
-run_pip install -c "$CONSTRAINTS" --no-build-isolation -e ".[$FAMILY,test]"
+run_pip install -c "$CONSTRAINTS" --no-build-isolation -e ".[$EXTRAS]"
 "$VENV/bin/python" -c 'import mmcv.ops, mmdet.apis, mmseg.apis, mmpretrain.apis, mmvig.kernels' \
     || die "the packages are installed but do not import (see above). Remove $VENV and run again."
 printf '%s\n' "$stamp" >"$VENV/.mmvig-env"

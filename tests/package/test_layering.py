@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # A folder may import from itself and from what stands before it.
 RANKS = (
     'mmvig.messages',
+    'mmvig.deploy',  # runs without torch
     'mmvig.kernels',
     'mmvig.ops',
     'mmvig.registry',
@@ -23,6 +24,7 @@ RANKS = (
     'mmvig.checks',
     'mmvig.engine',
     'mmvig.apis',
+    'mmvig.export',
     'mmvig.backbones',  # former names
     'mmvig.inference',
     'mmvig.visualization',

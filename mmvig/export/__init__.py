@@ -1,0 +1,1 @@
+"""Models of torch as files of ONNX."""
