@@ -1,7 +1,6 @@
 """From classification to detection and segmentation, with tiny models."""
 
 import json
-import sys
 from pathlib import Path
 
 import cv2
@@ -11,18 +10,20 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
-from tests.support.commands import ROOT, call, logged, tool
+from tests.support.cli import run_in
+from tests.support.commands import ROOT, logged
 
 pytestmark = pytest.mark.slow
 
-FEW = ('train_cfg.max_epochs=1', 'train_cfg.val_interval=10', 'train_dataloader.dataset.indices=64')
+FEW = ('train_cfg.max_epochs=1', 'train_dataloader.dataset.indices=64',
+       'val_dataloader.dataset.indices=2')  # fmt: skip
 
 
 @pytest.fixture(scope='module')
 def classifier(workspace):
     """The checkpoint of a short classification training."""
     config = ROOT / 'configs/cls/vig_classifier_mini.py'
-    tool('train', config, '--work-dir', 'cls', '--cfg-options', *FEW, cwd=workspace)
+    run_in(workspace, 'train', config, '--work-dir', 'cls', '--cfg-options', *FEW)
     return workspace / 'cls/epoch_1.pth'
 
 
@@ -54,9 +55,9 @@ def test_pretrained_weights_are_loaded(config, classifier, tmp_path):
 
 def test_classifier_to_detector_to_pictures(classifier, workspace):
     config = downstream(workspace, 'det/vig_maskrcnn_mini', classifier)
-    tool(
-        'train', config, '--work-dir', 'det-from-cls', '--cfg-options',
-        *FEW[:2], 'train_dataloader.dataset.indices=8', cwd=workspace,
+    run_in(
+        workspace, 'train', config, '--work-dir', 'det-from-cls', '--cfg-options',
+        *FEW, 'train_dataloader.dataset.indices=8',
     )  # fmt: skip
     assert np.isfinite(logged(workspace / 'det-from-cls')).all()
     tuned = torch.load(workspace / 'det-from-cls/epoch_1.pth', weights_only=False)['state_dict']
@@ -66,9 +67,9 @@ def test_classifier_to_detector_to_pictures(classifier, workspace):
     assert 0 < change < 0.01, 'it went on from the classifier, for two iterations'
 
     images = sorted((workspace / 'data/mini/images/validation').glob('*.jpg'))[:2]
-    call(
-        sys.executable, '-m', 'mmvig', 'predict', config, 'det-from-cls/epoch_1.pth', *images,
-        '--out', 'found', '--score-thr', 0, cwd=workspace,
+    run_in(
+        workspace, 'predict', config, 'det-from-cls/epoch_1.pth', *images,
+        '--out', 'found', '--score-thr', 0,
     )  # fmt: skip
     for image in images:
         assert cv2.imread(str(workspace / 'found/vis' / image.name)) is not None

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmseg.structures import SegDataSample
 
-from tests.support.commands import logged, tool
+from tests.support.commands import logged
 
 pytestmark = pytest.mark.slow
 
@@ -69,8 +69,11 @@ def test_mini_labels_have_ground_as_class_zero(workspace):
     assert found == set(range(6)), 'the ground and five shapes, nothing ignored'
 
 
-def test_training_on_photos_learns_resumes_and_is_tested_with_tta(ade_photos, tmp_path):
+def test_training_on_photos_learns_resumes_and_is_tested_with_tta(
+    ade_photos, tmp_path, cli, monkeypatch
+):
     """The real pipeline at 512×512, with the smallest backbone."""
+    monkeypatch.chdir(tmp_path)
     options = [
         'model.backbone.arch=nano',
         'model.backbone.init_cfg=None',
@@ -97,9 +100,9 @@ def test_training_on_photos_learns_resumes_and_is_tested_with_tta(ade_photos, tm
         ]
     config = ROOT / 'configs/seg/vig_upernet.py'
     for iters, resume in ((4, []), (8, ['--resume'])):
-        tool(
+        cli.output(
             'train', config, '--work-dir', 'run', *resume, '--cfg-options', *options,
-            f'train_cfg.max_iters={iters}', 'train_cfg.val_interval=8', cwd=tmp_path,
+            f'train_cfg.max_iters={iters}', 'train_cfg.val_interval=8',
         )  # fmt: skip
     found = logged(tmp_path / 'run')
     assert len(found) == 8, 'the second run went on from the first'
@@ -115,9 +118,9 @@ def test_training_on_photos_learns_resumes_and_is_tested_with_tta(ade_photos, tm
     pipeline = [dict(type='LoadImageFromFile'), augment.to_dict()]
     small.write_text(f'_base_ = {str(config)!r}\ntta_pipeline = {pipeline}\n')
     few = [option for option in options if option.startswith(('model', 'test', 'val'))]
-    tool(
+    cli.output(
         'test', small, 'run/iter_8.pth', '--tta', '--work-dir', 'tested', '--cfg-options', *few,
-        'test_dataloader.dataset.indices=2', cwd=tmp_path,
+        'test_dataloader.dataset.indices=2',
     )  # fmt: skip
     (metrics,) = (tmp_path / 'tested').glob('*/*.json')
     assert 0 <= json.loads(metrics.read_text())['mIoU'] <= 100

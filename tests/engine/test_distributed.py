@@ -37,6 +37,7 @@ train_dataloader = dict(
         ],
     ),
 )
+val_dataloader = dict(dataset=dict(indices=16))
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='SGD', lr=0.05, momentum=0.9, weight_decay=0.05),
 )

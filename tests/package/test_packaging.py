@@ -105,7 +105,7 @@ def test_an_installed_wheel_trains_and_predicts(installed, tmp_path):
     assert str(ROOT) not in where
     call(
         installed, '-m', 'mmvig', 'train', 'vig_maskrcnn_mini', '--cfg-options',
-        'train_cfg.max_epochs=1', 'train_cfg.val_interval=10',
+        'train_cfg.max_epochs=1', 'val_dataloader.dataset.indices=2',
         'train_dataloader.dataset.indices=8', cwd=tmp_path,
     )  # fmt: skip
     checkpoint = tmp_path / 'work_dirs/vig_maskrcnn_mini/epoch_1.pth'

@@ -1,5 +1,6 @@
 """Running `python -m mmvig …` in the process of the tests."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -49,6 +50,15 @@ class Cli:
         (line,) = (line for line in result.err.splitlines() if line.startswith('error: '))
         assert result.err.splitlines()[-1] == line
         return line.removeprefix('error: ')
+
+
+def run_in(folder: Path, *argv) -> None:
+    """Run a command that must succeed, in a folder; for fixtures of many tests."""
+    forget_runs()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yapf_api, 'FormatCode', _format_code)
+        patch.chdir(folder)
+        mmvig.__main__.main([str(word) for word in argv])
 
 
 _FORMATTED = {}
