@@ -78,4 +78,14 @@ class Manifest:
                 f'expected format {FORMAT} in the metadata of the file, got {version!r}: '
                 f'use the version of mmvig that exported it, or export it again'
             )
-        return cls(**entries)
+        try:
+            return cls(**{name: _as_tuple(value) for name, value in entries.items()})
+        except TypeError as error:
+            raise ValueError(
+                f'expected the entries of a manifest in the metadata of the file: {error}'
+            ) from error
+
+
+def _as_tuple(value):
+    """Lists as tuples, which JSON does not tell apart."""
+    return tuple(map(_as_tuple, value)) if isinstance(value, list) else value

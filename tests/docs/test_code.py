@@ -1,9 +1,10 @@
 """Every Python block of the documentation runs, as it stands, in a namespace of its own.
 
-It runs in a folder with the files that the pages assume. For speed, two things are substituted:
+It runs in a folder with the files that the pages assume. For speed, three things are substituted:
 
 - `mmvig.get_config(NAME)` returns a config derived from NAME, with ViG nano and light heads.
 - A checkpoint (`….pth`) that a block names beside a config is written by that small model.
+- An exported model (`….onnx`) is a detector made by hand.
 
 Fragments of configs run as Python as well, and every backbone and neck that they configure is
 built. Blocks that are modules (`# mmvig/….py`) run together, in a test of their own.
@@ -22,7 +23,7 @@ from mmengine.registry import MODELS
 
 import mmvig
 from tests.support.doc_pages import PAGES, ROOT, blocks
-from tests.support.docs_workspace import shrink_model, write_checkpoint
+from tests.support.docs_workspace import shrink_model, write_checkpoint, write_exported
 
 
 def code_blocks() -> list:
@@ -38,6 +39,8 @@ def code_blocks() -> list:
 def test_code_runs(text, docs_workspace, monkeypatch, tmp_path):
     monkeypatch.chdir(docs_workspace)
     substitute_configs(text, monkeypatch, tmp_path)
+    for exported in re.findall(r"'([\w/]+\.onnx)'", text):
+        write_exported(Path(exported))
     exec(compile(text, 'documentation', 'exec'), {'__name__': 'documentation'})
 
 

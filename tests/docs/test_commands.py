@@ -5,8 +5,8 @@ The rule for each:
 1. `python -m mmvig COMMAND` and the tools that are the same commands **run** in a workspace with
    the mini set, if every config they name is for the mini set (its name ends in `_mini`) or for
    data of one's own (`mine_…`, written from the page's code block), or if they name none. Trainings
-   and evaluations are shortened to a few small images. Checkpoints, photos and logs that a command
-   names are made for it.
+   and evaluations are shortened to a few small images. Checkpoints, exported models, photos and
+   logs that a command names are made for it.
 2. All others with a parser are **parsed** by it: commands that need COCO and the like or GPUs
    (`tools/*.sh`: as the training or test that they start), that take hours (other tools,
    `python -m benchmarks.NAME`), or that do not end (`serve`, `tensorboard`).
@@ -36,6 +36,7 @@ from tests.support.doc_pages import PAGES, ROOT, blocks
 from tests.support.docs_workspace import (
     shorten,
     write_checkpoint,
+    write_exported,
     write_log,
     write_official_checkpoint,
 )
@@ -107,6 +108,8 @@ def provide(words: list[str], config: str | None) -> None:
                 write_official_checkpoint(path)
             else:
                 write_checkpoint(path, shorten(read_config(config)))
+    if '--model' in words:
+        write_exported(Path(words[words.index('--model') + 1]))
 
 
 def check_names(words: list[str], workspace: Path) -> None:
@@ -138,10 +141,15 @@ def test_command(page, words, docs_workspace, monkeypatch, capsys):
 
 
 def check_pip(words: list[str]) -> None:
-    (flag, target) = words
-    assert flag == '-e'
-    extras = re.findall(r'\[(\w+)\]', target)
+    """It installs mmvig with extras, mmvig alone, or packages that an extra names too."""
+    if words == ['--no-deps', '.']:
+        return
     text = (ROOT / 'setup.py').read_text()
+    if words[0] != '-e':
+        assert all(re.search(rf"'{word}\b", text) for word in words)
+        return
+    (_, target) = words
+    extras = re.findall(r'\[(\w+)\]', target)
     assert all(f"'{extra}': " in text for extra in extras)
 
 
@@ -197,6 +205,8 @@ def parse_tool(script: Path, arguments: list[str], monkeypatch) -> None:
 
 def run_or_parse_command(name: str, arguments: list[str], monkeypatch) -> None:
     assert name in mmvig.__main__.COMMANDS
+    if name == 'export':
+        pytest.importorskip('onnxscript')
     configs = configs_of(arguments)
     cheap = all(re.search(r'_mini(\.py)?$|/mine_', config) for config in configs)
     placeholders = any(re.fullmatch('[A-Z_]+', word) for word in arguments)

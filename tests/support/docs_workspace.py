@@ -85,6 +85,14 @@ def write_checkpoint(path: Path, cfg: Config) -> None:
     torch.save({'state_dict': state, 'meta': {'dataset_meta': dict(meta)}}, path)
 
 
+def write_exported(path: Path) -> None:
+    """Where there is none yet, a file with the interface of an exported detector, made by hand."""
+    from .onnx_graphs import write_model  # skips the test where onnx is not installed
+
+    if not path.exists():
+        write_model(path, 'detection')
+
+
 def write_official_checkpoint(path: Path) -> None:
     """Random weights of ViG nano under the names of the official code."""
     weights = to_official(MultiScaleViG(arch='nano').state_dict())

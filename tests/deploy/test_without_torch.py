@@ -1,0 +1,102 @@
+"""An exported model needs neither torch nor any MM library."""
+
+import json
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.support.commands import ROOT, call
+from tests.support.onnx_graphs import write_model
+
+BLOCKED = (
+    'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'pycocotools',
+    'matplotlib', 'onnx', 'onnxscript', 'PIL',
+)  # fmt: skip
+# What `python -m mmvig predict --model` may load of mmvig beside `mmvig.deploy`.
+ALLOWED = {
+    'mmvig', 'mmvig.__main__', 'mmvig.configs', 'mmvig.cli', 'mmvig.cli.predict_exported',
+    'mmvig.apis', 'mmvig.apis.names', 'mmvig.messages',
+}  # fmt: skip
+RUN = """
+import sys
+for name in {blocked!r}:
+    sys.modules[name] = None
+import mmvig.deploy
+print(sorted(name for name in sys.modules if name.startswith('mmvig')))
+import mmvig.__main__
+for task in {tasks!r}:
+    mmvig.__main__.main(['predict', '--model', f'{{task}}.onnx', 'photo.png', '--out', task])
+print(sorted(name for name in sys.modules if name.startswith('mmvig')))
+"""
+TASKS = ('detection', 'segmentation', 'classification')
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """With a photo and a model of each task."""
+    cv2.imwrite(str(tmp_path / 'photo.png'), np.full((40, 60, 3), (9, 99, 9), np.uint8))
+    for task in TASKS:
+        write_model(tmp_path / f'{task}.onnx', task)
+    return tmp_path
+
+
+def check_results(folder: Path) -> None:
+    found = json.loads((folder / 'detection/preds/photo.json').read_text())
+    assert [len(found[key]) for key in ('labels', 'scores', 'bboxes', 'masks')] == [2] * 4
+    assert (cv2.imread(str(folder / 'segmentation/pred/photo.png')) == 1).all()
+    found = json.loads((folder / 'classification/preds.json').read_text())
+    assert found['photo.png']['class'] == 'green'
+    for task in TASKS:
+        assert cv2.imread(str(folder / task / 'vis/photo.png')).shape == (40, 60, 3)
+
+
+def test_it_runs_where_the_other_libraries_cannot_be_imported(folder):
+    code = RUN.format(blocked=BLOCKED, tasks=TASKS)
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    check_results(folder)
+    deploy, command = (set(eval(line)) for line in done.stdout.splitlines())
+    own = {name for name in command if name.startswith('mmvig.deploy')}
+    assert deploy <= own | {'mmvig', 'mmvig.configs', 'mmvig.messages'}
+    assert command - own <= ALLOWED
+
+
+@pytest.mark.slow
+def test_it_runs_in_an_environment_of_its_own(folder, tmp_path_factory):
+    """With onnxruntime, numpy and OpenCV, and mmvig from a wheel without its dependencies."""
+    place = tmp_path_factory.mktemp('deployed')
+    venv.create(place / 'venv', with_pip=False)
+    python = place / 'venv/bin/python'
+    source = place / 'source'  # a build leaves files behind
+    left_out = ('.*', 'work_dirs', 'data', 'build', '*.egg-info', '__pycache__', 'docs', 'tests')
+    shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(*left_out))
+    pip = (sys.executable, '-m', 'pip', '--python', python, 'install', '--quiet')
+    packages = ('onnxruntime', 'numpy', 'opencv-python-headless')
+    call(*pip, '-c', ROOT / 'constraints.txt', *packages, cwd=place)
+    call(
+        sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--quiet',
+        '--wheel-dir', place, source, cwd=place,
+    )  # fmt: skip
+    (wheel,) = place.glob('mmvig-*.whl')
+    call(*pip, '--no-deps', wheel, cwd=place)
+    installed = call(python, '-c', 'import mmvig; print(mmvig.__file__)', cwd=folder).stdout
+    assert installed.startswith(str(place))
+    for task in TASKS:
+        call(
+            python, '-m', 'mmvig', 'predict', '--model', f'{task}.onnx', 'photo.png', '--out', task,
+            cwd=folder,
+        )  # fmt: skip
+    check_results(folder)
+    code = "import mmvig.deploy; print(mmvig.deploy.Deployed('segmentation.onnx')(['photo.png']))"
+    assert 'Segmentation(labels=' in call(python, '-c', code, cwd=folder).stdout
+    code = "import mmvig.deploy; mmvig.deploy.Deployed('segmentation.onnx', 'openvino')"
+    failed = call(python, '-c', code, cwd=folder, check=False)
+    assert 'not installed: pip install openvino' in failed.stderr
