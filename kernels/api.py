@@ -3,6 +3,8 @@
 Dimension letters: B batch, T tokens, H heads, K key width, V value width per head.
 """
 
+import functools
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -43,7 +45,7 @@ BACKENDS: dict[str, Callable] = {
     ),
 }
 
-
+TRITON_CAPABILITY = (8, 0)  # tensor cores with tf32 and bfloat16
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -128,8 +130,27 @@ def _choose(q: Tensor, v: Tensor) -> str:
         and q.dtype != torch.float64
         and v.dtype != torch.float64
         and max(q.shape[-1], v.shape[-1]) <= 256
+        and _triton_runs(q.device)
     )
     return 'triton' if supported else 'chunked'
+
+
+@torch.compiler.assume_constant_result
+def _triton_runs(device: torch.device) -> bool:
+    return not _is_too_old(torch.cuda.get_device_capability(device))
+
+
+@functools.cache
+def _is_too_old(capability: tuple[int, int]) -> bool:
+    """Whether a GPU lacks what the Triton kernels are built and tested for, said once if so."""
+    if capability >= TRITON_CAPABILITY:
+        return False
+    warnings.warn(
+        'bi_gla runs in its slower chunk form: the Triton kernels are made for GPUs of compute '
+        'capability {}.{} and up, got {}.{}'.format(*TRITON_CAPABILITY, *capability),
+        stacklevel=2,
+    )
+    return True
 
 
 @torch.compiler.assume_constant_result

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..dtypes import compute_dtype
 from .build import load
+from .forks import num_threads
 
 TOKENS_PER_CHUNK = 2048  # the temporaries between gate and decay stay in cache
 
@@ -34,7 +35,7 @@ class _Args(ctypes.Structure):
     _fields_ = [
         *((name, _View) for name in ('q', 'k', 'v', 'decay_fwd', 'decay_bwd')),
         *((name, _View) for name in ('o', 'dout', 'dq', 'dk', 'dv', 'dg_fwd', 'dg_bwd')),
-        *((name, ctypes.c_int64) for name in 'BTHKV'),
+        *((name, ctypes.c_int64) for name in (*'BTHKV', 'threads')),
         ('factor', ctypes.c_double),
     ]
 
@@ -108,8 +109,7 @@ def _run(inputs, scale: float, out=None, dout=None, grads=(None,) * 5) -> None:
         )
     q, v, decays = inputs[0], inputs[2], inputs[3:]
     directions = sum(decay is not None for decay in decays)
-    args = _Args(
-        *map(_View, (*inputs, out, dout, *grads)), *q.shape, v.shape[-1], scale / directions
-    )
+    views = map(_View, (*inputs, out, dout, *grads))
+    args = _Args(*views, *q.shape, v.shape[-1], num_threads(), scale / directions)
     function = getattr(library, f'bi_gla_{str(q.dtype).removeprefix("torch.")}')
     function(ctypes.byref(args), dout is not None)

@@ -24,6 +24,7 @@ struct BiGlaArgs {
     View dout;                // the gradient of o, read by the backward pass
     View dq, dk, dv, dg[2];   // written by the backward pass
     int64_t B, T, H, K, V;
+    int64_t threads;          // that compute
     double factor;            // on the output, one half for two directions included
 };
 
@@ -114,7 +115,7 @@ void walk(const Walk &w, const BiGlaArgs &x, int64_t b, int64_t h, int64_t v0) {
 template <typename S, int FIXED_K>
 void walk_both(const BiGlaArgs &x, const Walk &first) {
     const int64_t tiles = (x.V + TILE - 1) / TILE, tasks = x.B * x.H * tiles;
-#pragma omp parallel for schedule(dynamic, 1)
+#pragma omp parallel for schedule(dynamic, 1) num_threads(x.threads)
     for (int64_t i = 0; i < tasks; i++) {
         Walk w = first;
         for (int direction = 0; direction < 2; direction++) {
@@ -250,7 +251,7 @@ template <typename S, int FIXED_K>
 void gradients(const BiGlaArgs &x) {
     std::vector<char> done(x.B * x.H);
     char *order = done.data();
-#pragma omp parallel
+#pragma omp parallel num_threads(x.threads)
 #pragma omp single
     {
         bool add = false;

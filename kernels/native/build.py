@@ -5,6 +5,7 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,19 +28,16 @@ def cache_folder() -> Path:
 def load() -> ctypes.CDLL:
     """The library of bi_gla.cpp; built when there is none for this source, compiler and processor.
 
+    One that was cut short or changed since is built again: it would end the process.
+
     Raises:
         RuntimeError: no Linux, no compiler, or it failed; the message has its output.
     """
     if sys.platform != 'linux':
         raise RuntimeError(f'the native backend needs Linux, this is {sys.platform}')
-    compiler = shutil.which(os.environ.get('CXX', 'c++'))
-    if compiler is None:
-        raise RuntimeError(
-            "the native backend needs a C++ compiler, and there is no 'c++' (Debian: apt-get "
-            'install g++; or name one with CXX=…)'
-        )
+    compiler = find_compiler()
     library = cache_folder() / f'bi_gla-{_key(compiler)}.so'
-    if not library.is_file():
+    if not _is_whole(library):
         _build(compiler, library)
     return ctypes.CDLL(str(library))
 
@@ -55,26 +53,59 @@ def unavailable_reason() -> str | None:
     return None
 
 
-def _key(compiler: str) -> str:
+def find_compiler() -> list[str]:
+    """The command that $CXX says, with options or a launcher as in 'ccache g++ -pipe', or c++.
+
+    Raises:
+        RuntimeError: there is no such program.
+    """
+    asked = os.environ.get('CXX', '').strip() or 'c++'
+    try:
+        command = [asked] if shutil.which(asked) else shlex.split(asked)
+    except ValueError as error:
+        raise RuntimeError(f'expected CXX to be a command, got {asked!r}: {error}') from None
+    if shutil.which(command[0]) is None:
+        raise RuntimeError(
+            f'the native backend needs a C++ compiler, and there is no {command[0]!r} (Debian: '
+            'apt-get install g++; or name one with CXX=…)'
+        )
+    return command
+
+
+def _key(compiler: list[str]) -> str:
     """What the machine code depends on: homes are shared between machines."""
-    version = subprocess.run([compiler, '--version'], capture_output=True, check=False).stdout
+    version = subprocess.run([*compiler, '--version'], capture_output=True, check=False).stdout
     processor = platform.machine()
     for line in Path('/proc/cpuinfo').read_text().splitlines():
         if line.startswith(('flags', 'Features')):
             processor += line
             break
-    parts = (SOURCE.read_bytes(), version, processor.encode(), ' '.join(FLAGS).encode())
+    options = ' '.join([*FLAGS, *compiler[1:]])
+    parts = (SOURCE.read_bytes(), version, processor.encode(), options.encode())
     return hashlib.sha256(b'\0'.join(parts)).hexdigest()[:20]
 
 
-def _build(compiler: str, library: Path) -> None:
+def _is_whole(library: Path) -> bool:
+    """Whether it ends with the digest of the rest, as `_build` leaves it."""
+    if not library.is_file():
+        return False
+    content = library.read_bytes()
+    size = hashlib.sha256().digest_size
+    return hashlib.sha256(content[:-size]).digest() == content[-size:]
+
+
+def _build(compiler: list[str], library: Path) -> None:
     """Build beside and rename: of several processes each finds a whole library or none."""
     library.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         part = Path(folder, library.name)
         done = subprocess.run(
-            [compiler, *FLAGS, str(SOURCE), '-o', str(part)], capture_output=True, text=True
+            [*compiler, *FLAGS, str(SOURCE), '-o', str(part)], capture_output=True, text=True
         )
         if done.returncode:
-            raise RuntimeError(f'{compiler} could not build {SOURCE}:\n{done.stderr[-2000:]}')
+            raise RuntimeError(
+                f'{shlex.join(compiler)} could not build {SOURCE}:\n{done.stderr[-2000:]}'
+            )
+        content = part.read_bytes()
+        part.write_bytes(content + hashlib.sha256(content).digest())  # loaders ignore what follows
         os.replace(part, library)

@@ -12,3 +12,24 @@ def is_traced() -> bool:
 def runs_eagerly_on_cpu(x: Tensor) -> bool:
     """Whether operations on x run at once, on a CPU, in the dtypes they are given."""
     return not is_traced() and x.device.type == 'cpu' and not torch.is_autocast_enabled('cpu')
+
+
+def is_exported() -> bool:
+    """Whether operations are recorded to run elsewhere: on other sizes, without gradients."""
+    return _is_exporting() or torch.jit.is_tracing()
+
+
+def compiles_for_cpu(x: Tensor) -> bool:
+    """Whether `torch.compile`, not an export, records operations on x in the dtypes given."""
+    return (
+        torch.compiler.is_dynamo_compiling()
+        and not is_exported()
+        and x.device.type == 'cpu'
+        and not torch.is_autocast_enabled('cpu')
+    )
+
+
+@torch.compiler.assume_constant_result  # asked where it is known: compiled code is told True
+def _is_exporting() -> bool:
+    """As torch knows it from 2.7 on; before, what the compiler exports counts as compiled."""
+    return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()

@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.modules import module as torch_module
 
 from .execution import runs_eagerly_on_cpu
+from .hooks import has_global_hooks, has_hooks
 
 CHUNK_TOKENS = 2048
 # Modules of torch whose output at a token depends on that token only. A class outside of torch
@@ -53,32 +53,14 @@ def _runs_in_chunks(x: Tensor, parts: Sequence[nn.Module]) -> bool:
     return (
         runs_eagerly_on_cpu(x)  # first: what follows would tie a compiled graph to the size
         and x.shape[:-1].numel() > CHUNK_TOKENS
-        and not _has_global_hooks()
-        and all(_is_tokenwise(part) and not _has_hooks(part) for part in parts)
+        and not has_global_hooks()
+        and all(_is_tokenwise(part) and not has_hooks(part) for part in parts)
     )
 
 
 def _is_tokenwise(module: nn.Module) -> bool:
     kind = type(module)
     return kind in _TOKENWISE_MODULES or 'is_tokenwise' in vars(kind)
-
-
-def _has_hooks(module: nn.Module) -> bool:
-    return bool(
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-    )
-
-
-def _has_global_hooks() -> bool:
-    return bool(
-        torch_module._global_forward_hooks
-        or torch_module._global_forward_pre_hooks
-        or torch_module._global_backward_hooks
-        or torch_module._global_backward_pre_hooks
-    )
 
 
 def _chunks(tokens: int) -> list[slice]:

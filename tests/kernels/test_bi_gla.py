@@ -1,10 +1,13 @@
 """The operator: every backend against the recurrence in float64, and against its mathematics."""
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses import FakeTensorMode
 
-from mmvig.kernels import bi_gla
+from mmvig.kernels import api, bi_gla
 from mmvig.kernels.api import BACKENDS
 from mmvig.kernels.chunked import chunked_forward
 from mmvig.kernels.reference import bi_gla_reference
@@ -196,6 +199,27 @@ def test_compiles_without_a_graph_break():
     torch.testing.assert_close(
         torch.autograd.grad(out.sum(), args), torch.autograd.grad(expected.sum(), args)
     )
+
+
+@pytest.mark.parametrize(
+    ('capability', 'backend'), [((7, 5), 'chunked'), ((8, 0), 'triton'), ((12, 0), 'triton')]
+)
+def test_auto_asks_what_a_gpu_can_do(capability, backend, monkeypatch):
+    """On fake tensors: there is no GPU. Said once, not at every call."""
+    monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device: capability)
+    api._is_too_old.cache_clear()
+    called = []
+    for name in BACKENDS:
+        monkeypatch.setitem(BACKENDS, name, lambda *args, name=name: called.append(name))
+    with FakeTensorMode(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        args = [torch.empty(2, 10, 2, 16, device='cuda') for _ in range(5)]
+        bi_gla(*args)
+        bi_gla(*args)
+    assert called == [backend] * 2
+    said = [str(warning.message) for warning in caught]
+    expected = 'capability 8.0 and up, got 7.5'
+    assert [expected in message for message in said] == [True] * (backend == 'chunked')
 
 
 def test_flops_are_those_of_the_recurrence():

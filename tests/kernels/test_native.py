@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -61,16 +62,27 @@ def test_argument_structs_of_different_size_are_refused(monkeypatch):
         bi_gla(*inputs(4), backend='native')
 
 
+@pytest.fixture(scope='module')
+def prebuilt() -> str:
+    """The path of the library that this machine uses."""
+    return build.load()._name
+
+
 @pytest.fixture
-def without_compiler(monkeypatch, tmp_path):
-    """A machine on which nothing was built and nothing can be."""
-    monkeypatch.setenv('CXX', 'no-such-compiler')
+def cache(prebuilt, monkeypatch, tmp_path) -> Path:
+    """Where libraries are kept, with nothing built yet."""
     monkeypatch.setenv('MMVIG_CACHE', str(tmp_path))
     build.load.cache_clear()
     build.unavailable_reason.cache_clear()
-    yield
+    yield tmp_path / 'native'
     build.load.cache_clear()
     build.unavailable_reason.cache_clear()
+
+
+@pytest.fixture
+def without_compiler(cache, monkeypatch):
+    """A machine on which nothing was built and nothing can be."""
+    monkeypatch.setenv('CXX', 'no-such-compiler')
 
 
 def test_without_a_compiler_the_chunk_form_runs_and_says_so(without_compiler):
@@ -78,7 +90,7 @@ def test_without_a_compiler_the_chunk_form_runs_and_says_so(without_compiler):
     with pytest.warns(UserWarning, match='slower chunk form: .*install g\\+\\+'):
         out = bi_gla(*args)
     torch.testing.assert_close(out, bi_gla(*args, backend='chunked'), atol=0, rtol=0)
-    with pytest.raises(RuntimeError, match=r'needs a C\+\+ compiler'):
+    with pytest.raises(RuntimeError, match=r"needs a C\+\+ compiler, .* no 'no-such-compiler'"):
         bi_gla(*args, backend='native')
 
 
@@ -90,6 +102,97 @@ def test_a_compiler_that_fails_is_quoted(without_compiler, monkeypatch, tmp_path
     with pytest.raises(RuntimeError, match='could not build .*bi_gla.cpp:\ncannot do that'):
         bi_gla(*inputs(4), backend='native')
     assert not list((tmp_path / 'native').iterdir()), 'nothing half-made stays'
+
+
+@pytest.mark.parametrize(
+    ('cxx', 'found'),
+    [
+        ('g++ -pipe', ['g++', '-pipe']),
+        ('launcher g++', ['launcher', 'g++']),
+        ('', ['c++']),
+        ('  ', ['c++']),
+        ('in two words/c++', ['in two words/c++']),
+        ("'in two words/c++' -pipe", ['in two words/c++', '-pipe']),
+    ],
+)
+def test_the_compiler_is_named_as_for_other_builds(cxx, found, tmp_path, monkeypatch):
+    """Options, a launcher such as ccache, nothing at all, and a path with spaces."""
+    for program in ('launcher', 'g++', 'c++', 'in two words/c++'):
+        Path(tmp_path, program).parent.mkdir(exist_ok=True)
+        Path(tmp_path, program).touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('PATH', str(tmp_path))
+    monkeypatch.setenv('CXX', cxx)
+    assert build.find_compiler() == found
+
+
+def test_a_command_that_no_shell_reads_is_quoted(without_compiler, monkeypatch):
+    monkeypatch.setenv('CXX', "g++ 'a")
+    with pytest.raises(RuntimeError, match=r'expected CXX to be a command, got "g\+\+ \'a"'):
+        build.load()
+
+
+def test_options_of_the_compiler_are_used(cache, monkeypatch):
+    """They are part of the library's name: another option makes another library."""
+    monkeypatch.setenv('CXX', 'c++ -no-such-option')
+    with pytest.raises(RuntimeError, match=r'c\+\+ -no-such-option could not build'):
+        build.load()
+    keys = {build._key(['c++', *options]) for options in ((), ('-pipe',), ('-g',))}
+    assert len(keys) == 3
+
+
+@pytest.mark.parametrize('kept', [0, 4096, -1], ids=['empty', 'cut short', 'a byte short'])
+def test_a_damaged_library_is_built_again(kept, cache, prebuilt, monkeypatch, tmp_path):
+    """Loading one that is cut short would end the process by a bus error."""
+    compiler = tmp_path / 'c++'
+    compiler.write_text(f'#!/bin/sh\neval "cp {prebuilt} \\${{$#}}"\n')  # to the last argument
+    compiler.chmod(0o755)
+    monkeypatch.setenv('CXX', str(compiler))
+    build.load()
+    (library,) = cache.iterdir()
+    whole = library.read_bytes()
+    library.unlink()  # this process has it mapped
+    library.write_bytes(whole[:kept])
+    build.load.cache_clear()
+    assert build.load().bi_gla_args_size() == ctypes.sizeof(native._Args)
+    assert list(cache.iterdir()) == [library]
+    assert library.read_bytes() == whole
+
+
+FORKS = """
+import os, sys, torch
+from mmvig.kernels import bi_gla
+
+def fork(check):
+    if not os.fork():
+        check()
+        sys.stderr.flush()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.wait()[1])
+
+def is_as_the_parent():
+    assert torch.get_num_threads() == 3
+
+def computes():
+    assert torch.get_num_threads() == 1
+    assert torch.equal(bi_gla(*args, backend='native'), expected)
+    torch.randn(500, 500) @ torch.randn(500, 500)  # torch's own operations answer too
+
+torch.set_num_threads(3)
+args = [-torch.rand(2, 2000, 4, 16) for _ in range(5)]
+before = fork(is_as_the_parent)
+expected = bi_gla(*args, backend='native')
+sys.exit(before or fork(computes))
+"""
+
+
+def test_a_forked_child_answers():
+    """OpenMP's threads do not survive a fork, and its runtime waits for them."""
+    done = subprocess.run(
+        [sys.executable, '-c', FORKS], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count('runs on one thread: this process was forked') == 1
 
 
 def test_processes_that_build_at_once_all_find_it(tmp_path):

@@ -6,7 +6,6 @@ import inspect
 import pytest
 import torch
 from mmengine.registry import MODELS as ROOT_MODELS
-from torch._dynamo.testing import CompileCounter
 
 from mmvig.models.backbones import LinGlo, MultiScaleViG, PlainViG, ViR
 from tests.support import golden
@@ -185,44 +184,6 @@ def test_autocast_is_finite_and_near_float32(case, dtype):
         assert golden.relative(found.float(), expected.detach()) < (
             0.02 if dtype == torch.bfloat16 else 0.0025
         )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('name', ['MultiScaleViG', 'LinGlo', 'PlainViG', 'ViR'])
-def test_compiles_as_one_graph(name):
-    """With the default compiler, forward and backward; the graph holds the operator whole.
-
-    Two stages of one multi-scale backbone have all there is; the other shares all but its blocks.
-    """
-    case = CASES[name]
-    sizes, out_indices = case.sizes, (0, 1) if name == 'MultiScaleViG' else (0,)
-    if name == 'LinGlo':
-        sizes = {key: values[:1] for key, values in sizes.items()}
-    model = case.build(arch=sizes, out_indices=out_indices)
-    image = torch.randn(1, 3, 40, 56)
-    weights = [p for p in model.parameters() if p.requires_grad]
-    gradients = []
-    for function in (model, torch.compile(model, fullgraph=True)):
-        maps = function(image)
-        loss = sum(x.square().mean() for x in maps)
-        gradients.append(torch.autograd.grad(loss, weights))
-    torch.testing.assert_close(maps, model(image), atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-3)
-
-
-@pytest.mark.parametrize('name', ['MultiScaleViG', 'LinGlo'])
-def test_sizes_do_not_recompile(name):
-    """Of 20 image sizes the first few draw what there is to tell apart, then a graph serves all."""
-    case = CASES[name]
-    model = case.build(arch=case.sizes, out_indices=(0, 1))
-    torch.compiler.reset()
-    counter = CompileCounter()
-    compiled = torch.compile(model, backend=counter, dynamic=True, fullgraph=True)
-    with torch.no_grad():
-        for i in range(20):
-            image = torch.randn(1, 3, 32 + 13 * i, 300 - 11 * i)
-            torch.testing.assert_close(compiled(image), model(image))
-    assert counter.frame_count <= 3
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmvig.models.layers.conv import to_nchw
+from mmvig.ops.execution import is_traced
 
 from .base import Backbone, drop_path_rates, maybe_checkpoint
 
@@ -82,14 +83,16 @@ class PlainBackbone(Backbone):
         """What the first block reads: patches and their positions, [B, ⌈Y/16⌉, ⌈X/16⌉, C]."""
         self.check_image(image_BCYX)
         height, width = image_BCYX.shape[2:]
-        padded = F.pad(image_BCYX, (0, -width % STRIDE, 0, -height % STRIDE))
+        rows, columns = -(-height // STRIDE), -(-width // STRIDE)
+        missing = (0, columns * STRIDE - width, 0, rows * STRIDE - height)
+        padded = F.pad(image_BCYX, missing)
         x_BYXC = self.stem(padded.permute(0, 2, 3, 1).contiguous())
         return x_BYXC + self.positions(x_BYXC.shape[1], x_BYXC.shape[2])
 
     def positions(self, rows: int, columns: int) -> Tensor:
         """The position embedding on another grid, [1, rows, columns, C]."""
         grid_BYXC = self.pos_embed.unflatten(1, (self.grid, self.grid))
-        if (rows, columns) == (self.grid, self.grid):
+        if not is_traced() and (rows, columns) == (self.grid, self.grid):
             return grid_BYXC
         rows_YJ, columns_XI = (
             _resize_matrix(self.pos_embed, n, self.grid) for n in (rows, columns)

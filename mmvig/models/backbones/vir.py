@@ -132,7 +132,7 @@ class ViR(PlainBackbone):
         x_BTC = x_BYXC.flatten(1, 2)
         if not self.reads_class:
             return x_BTC
-        return torch.cat([x_BTC, self.cls_token.expand(len(x_BTC), -1, -1)], dim=1)
+        return torch.cat([x_BTC, self.cls_token.expand(x_BTC.shape[0], -1, -1)], dim=1)
 
     def to_output(self, x_BTC: Tensor, rows: int, columns: int) -> Tensor:
         if self.out_type == 'cls_token':

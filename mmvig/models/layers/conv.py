@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from mmvig.ops.conv import conv2d
 
 
 class ConvNorm(nn.Module):
@@ -24,12 +25,7 @@ class ConvNorm(nn.Module):
         self.norm = norm(out_channels)
 
     def forward(self, x_BYXC: Tensor) -> Tensor:
-        x_BCYX = x_BYXC.permute(0, 3, 1, 2)
-        if x_BCYX.shape[-1] == 1 and self.conv.stride == (2, 2):
-            # The second column of padding, written out: torch's bfloat16 gradient of the weight, on
-            # CPUs, reads unwritten memory where a map is one column wide (oneDNN 3.10, torch 2.11).
-            x_BCYX = F.pad(x_BCYX, (0, 1))
-        return self.norm(self.conv(x_BCYX).permute(0, 2, 3, 1))
+        return self.norm(conv2d(self.conv, x_BYXC))
 
 
 class ChannelsLast(nn.Module):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmvig.kernels import bi_gla
+from mmvig.ops.conv import conv2d
 from mmvig.ops.linear import Linear
 from mmvig.ops.tokenwise import tokenwise
 
@@ -75,9 +76,9 @@ class GatedLinearAttention2d(nn.Module):
             nn.init.xavier_uniform_(layer.weight, gain=2**-2.5)
 
     def forward(self, x_BYXC: Tensor) -> Tensor:
-        local_BCYX = self.activation(self.local_conv(x_BYXC.permute(0, 3, 1, 2)))
-        local_BYXC = local_BCYX.permute(0, 2, 3, 1)
-        global_BYXC = self.global_attention(local_BYXC.flatten(1, 2)).view(x_BYXC.shape)
+        local_BYXC = self.activation(conv2d(self.local_conv, x_BYXC))
+        global_BTHV = self.global_attention(local_BYXC.flatten(1, 2))
+        global_BYXC = global_BTHV.flatten(2).unflatten(1, x_BYXC.shape[1:3])
         modules = (self.inject_gate, self.global_norm, self.local_norm, self.activation, self.proj)
         return tokenwise(self._inject, global_BYXC, local_BYXC, modules=modules)
 

@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmvig.ops.conv import conv2d
 from mmvig.ops.linear import Linear
 
 EPS = 1e-6  # an average whose gates are all shut is 0
@@ -103,5 +104,4 @@ class DepthwiseSeparableConv2d(nn.Module):
         self.proj = Linear(channels, channels)
 
     def forward(self, x_BYXC: Tensor) -> Tensor:
-        x_BYXC = self.conv(x_BYXC.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return self.proj(F.silu(x_BYXC))
+        return self.proj(F.silu(conv2d(self.conv, x_BYXC)))
