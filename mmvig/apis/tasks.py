@@ -1,35 +1,99 @@
 """What detection, segmentation and classification each do with the inferencer of their library.
 
-The libraries differ in what an inferencer returns and writes. A task hides that: `predict` yields
-the results of each image, `save` writes them, `summarize` tells one in a line of text.
+The libraries differ in how inferencers load, draw and return. A task hides that: `prepare` makes a
+batch, `predict` gives its results, `summarize` tells one in a line of text.
 """
 
-import json
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import mmcv
-import mmengine
 import numpy as np
 from mmengine.config import Config
+
+from .images import ModelInput, to_rgb
 
 
 class Prediction(NamedTuple):
     """The result for one image.
 
-    `picture_YXC` is the image with the prediction drawn over it, RGB in uint8. `result` is a dict
-    with boxes, labels, scores and masks as run lengths (detection), a label map [Y, X] in uint8
-    (segmentation), or a dict with class and score (classification).
+    `image` is what was predicted, a path or an array. `picture_YXC` is the image with the
+    prediction drawn over it, RGB in uint8, or None if nothing was to be drawn. `result` is a dict
+    with boxes, labels, scores and masks as run lengths (detection), a label map [Y, X] in uint8, or
+    uint16 for more than 256 classes (segmentation), or a dict with class and score
+    (classification). `size_YX` is the height and width of the image, or empty if the test pipeline
+    does not pack its `ori_shape`.
     """
 
-    image: Path
-    picture_YXC: np.ndarray
+    image: ModelInput
+    picture_YXC: np.ndarray | None
     result: dict | np.ndarray
+    size_YX: tuple[int, ...]
 
 
-class Detection:
+class Task(ABC):
+    """One of the three tasks, with the inferencer of its library.
+
+    Attributes:
+        name: of the task.
+        inferencer: holds model, test pipeline and visualizer.
+    """
+
+    name: str
+
+    def __init__(self, cfg: Config) -> None:
+        steps = cfg.test_dataloader.dataset.pipeline
+        self._loads_gray = any('gray' in str(step.get('color_type', '')) for step in steps)
+
+    @property
+    @abstractmethod
+    def classes(self) -> Sequence[str] | None:
+        """The names of the model's classes."""
+
+    def prepare(self, images: Sequence[ModelInput]) -> object:
+        """The batch that the model takes, made by the test pipeline."""
+        inputs = list(map(self._as_input, images))
+        return next(iter(self.inferencer.preprocess(inputs, batch_size=len(inputs))))
+
+    def _as_input(self, image: ModelInput) -> str | np.ndarray:
+        """What the inferencer takes: a path, or pixels as its pipeline would have loaded them."""
+        if isinstance(image, Path):
+            return str(image)
+        return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if self._loads_gray else image
+
+    def predict(
+        self, images: Sequence[ModelInput], batch: object, score_thr: float, draw: bool
+    ) -> list[Prediction]:
+        """The results of a batch that `prepare` made of these images."""
+        samples = self.inferencer.forward(batch)
+        pictures = [None] * len(images)
+        if draw:
+            pictures = self.draw([to_rgb(image) for image in images], samples, score_thr)
+        return [
+            Prediction(image, picture, self.result(sample), tuple(sample.get('ori_shape', ())[:2]))
+            for image, picture, sample in zip(images, pictures, samples, strict=True)
+        ]
+
+    @abstractmethod
+    def draw(
+        self, pictures_YXC: list[np.ndarray], samples: list, score_thr: float
+    ) -> list[np.ndarray]:
+        """The pictures, RGB, with predictions drawn over them."""
+
+    @abstractmethod
+    def result(self, sample: object) -> dict | np.ndarray:
+        """A data sample of the library as `Prediction.result`."""
+
+    @abstractmethod
+    def summarize(self, prediction: Prediction, score_thr: float) -> str:
+        """A prediction in one line."""
+
+
+class Detection(Task):
     """Boxes, and masks if the model has them, of mmdet's models."""
 
     name = 'detection'
@@ -37,30 +101,31 @@ class Detection:
     def __init__(self, cfg: Config, path: str, device: str | None) -> None:
         from mmdet.apis import DetInferencer
 
+        super().__init__(cfg)
         self.inferencer = DetInferencer(cfg, path, device=device, show_progress=False)
 
-    def predict(
-        self, images: Sequence[Path], batch_size: int, score_thr: float
-    ) -> Iterator[Prediction]:
-        for batch in _batches(images, batch_size):
-            results = self.inferencer(
-                [str(image) for image in batch],
-                batch_size=batch_size,
-                return_vis=True,
-                pred_score_thr=score_thr,
-            )
-            yield from map(Prediction, batch, results['visualization'], results['predictions'])
+    @property
+    def classes(self) -> Sequence[str]:
+        return self.inferencer.visualizer.dataset_meta['classes']
 
-    def save(self, predictions: Iterable[Prediction], out: Path) -> None:
-        for image, picture_YXC, result in predictions:
-            _write_picture(picture_YXC, out / 'vis' / image.name)
-            mmengine.dump(result, str(out / f'preds/{image.stem}.json'))
+    def prepare(self, images: Sequence[ModelInput]) -> object:
+        _, batch = super().prepare(images)  # mmdet's has the inputs beside it
+        return batch
+
+    def draw(
+        self, pictures_YXC: list[np.ndarray], samples: list, score_thr: float
+    ) -> list[np.ndarray]:
+        return self.inferencer.visualize(
+            pictures_YXC, samples, return_vis=True, pred_score_thr=score_thr
+        )
+
+    def result(self, sample: object) -> dict:
+        return self.inferencer.pred2dict(sample)
 
     def summarize(self, prediction: Prediction, score_thr: float) -> str:
-        classes = self.inferencer.visualizer.dataset_meta['classes']
         labels, scores = (prediction.result[key] for key in ('labels', 'scores'))
         counts = Counter(
-            classes[label]
+            self.classes[label]
             for label, score in zip(labels, scores, strict=True)
             if score >= score_thr
         )
@@ -68,7 +133,7 @@ class Detection:
         return listing or f'nothing with a score of {score_thr:g} or more'
 
 
-class Segmentation:
+class Segmentation(Task):
     """A label for each pixel, of mmseg's models."""
 
     name = 'segmentation'
@@ -76,38 +141,37 @@ class Segmentation:
     def __init__(self, cfg: Config, path: str, device: str | None) -> None:
         from mmseg.apis import MMSegInferencer
 
+        super().__init__(cfg)
         self.inferencer = MMSegInferencer(cfg, path, device=device)
-        self.inferencer.show_progress = False  # mmseg 1.2 takes no such argument
 
-    def predict(
-        self, images: Sequence[Path], batch_size: int, score_thr: float
-    ) -> Iterator[Prediction]:
-        for batch in _batches(images, batch_size):
-            results = self.inferencer(
-                [str(image) for image in batch], batch_size=batch_size, return_vis=True, opacity=0.5
-            )
-            pictures, maps = results['visualization'], results['predictions']
-            if len(batch) == 1:  # mmseg takes a single result out of its list
-                pictures, maps = [pictures], [maps]
-            for image, picture_YXC, labels_YX in zip(batch, pictures, maps, strict=True):
-                yield Prediction(image, picture_YXC, labels_YX.astype(np.uint8))
+    @property
+    def classes(self) -> Sequence[str]:
+        return self.inferencer.model.dataset_meta['classes']
 
-    def save(self, predictions: Iterable[Prediction], out: Path) -> None:
-        for image, picture_YXC, labels_YX in predictions:
-            _write_picture(picture_YXC, out / 'vis' / image.name)
-            mmcv.imwrite(labels_YX, str(out / f'pred/{image.stem}.png'))
+    def draw(
+        self, pictures_YXC: list[np.ndarray], samples: list, score_thr: float
+    ) -> list[np.ndarray]:
+        return [
+            picture
+            if picture.size == 3  # mmseg takes the mask of a single pixel as an index
+            else self.inferencer.visualize([picture], [sample], return_vis=True, opacity=0.5)[0]
+            for picture, sample in zip(pictures_YXC, samples, strict=True)
+        ]
+
+    def result(self, sample: object) -> np.ndarray:
+        labels_YX = sample.pred_sem_seg.data[0].cpu().numpy()
+        return labels_YX.astype(np.uint8 if len(self.classes) <= 256 else np.uint16)
 
     def summarize(self, prediction: Prediction, score_thr: float) -> str:
-        classes = self.inferencer.visualizer.dataset_meta['classes']
         labels, counts = np.unique(prediction.result, return_counts=True)
         largest_first = np.argsort(-counts, kind='stable')
         return ', '.join(
-            f'{classes[labels[i]]} {100 * counts[i] / prediction.result.size:.0f} %'
+            f'{self.classes[labels[i]]} {100 * counts[i] / prediction.result.size:.0f} %'
             for i in largest_first
         )
 
 
-class Classification:
+class Classification(Task):
     """One class for each image, of mmpretrain's models."""
 
     name = 'classification'
@@ -116,43 +180,31 @@ class Classification:
         from mmpretrain.apis import ImageClassificationInferencer
         from mmpretrain.visualization import UniversalVisualizer
 
+        super().__init__(cfg)
         self.inferencer = ImageClassificationInferencer(cfg, path, device=device)
         self._visualizer = UniversalVisualizer()
 
-    def predict(
-        self, images: Sequence[Path], batch_size: int, score_thr: float
-    ) -> Iterator[Prediction]:
-        samples = self.inferencer(
-            [str(image) for image in images], batch_size=batch_size, return_datasamples=True
-        )
-        results = self.inferencer.postprocess(samples, visualization=None)
-        for image, sample, result in zip(images, samples, results, strict=True):
-            picture_YXC = self._visualizer.visualize_cls(
-                mmcv.imread(str(image), channel_order='rgb'),
-                sample,
-                classes=self.inferencer.classes,
-                draw_gt=False,
-            )
-            name = result.get('pred_class', int(result['pred_label']))
-            score = float(result['pred_score'])
-            yield Prediction(image, picture_YXC, {'class': name, 'score': score})
+    @property
+    def classes(self) -> Sequence[str] | None:
+        return self.inferencer.classes
 
-    def save(self, predictions: Iterable[Prediction], out: Path) -> None:
-        classes = {}
-        for image, picture_YXC, result in predictions:
-            _write_picture(picture_YXC, out / f'vis/{image.stem}.png')
-            classes[image.name] = result
-        (out / 'preds.json').write_text(json.dumps(classes, indent=2) + '\n')
+    def _as_input(self, image: ModelInput) -> str | np.ndarray:
+        if isinstance(image, Path) and self._loads_gray:  # mmpretrain's inferencer loads colours
+            return mmcv.imread(str(image), flag='grayscale')
+        return super()._as_input(image)
+
+    def draw(
+        self, pictures_YXC: list[np.ndarray], samples: list, score_thr: float
+    ) -> list[np.ndarray]:
+        return [
+            self._visualizer.visualize_cls(picture, sample, classes=self.classes, draw_gt=False)
+            for picture, sample in zip(pictures_YXC, samples, strict=True)
+        ]
+
+    def result(self, sample: object) -> dict:
+        (result,) = self.inferencer.postprocess([sample], visualization=None)
+        name = result.get('pred_class', int(result['pred_label']))
+        return {'class': name, 'score': float(result['pred_score'])}
 
     def summarize(self, prediction: Prediction, score_thr: float) -> str:
         return f'{prediction.result["class"]}, {100 * prediction.result["score"]:.0f} %'
-
-
-def _batches(images: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:
-    for first in range(0, len(images), size):
-        yield images[first : first + size]
-
-
-def _write_picture(picture_YXC: np.ndarray, path: Path) -> None:
-    # Unlike OpenCV's, this function reports a full disk.
-    mmcv.imwrite(mmcv.rgb2bgr(picture_YXC), str(path))

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
+from mmvig.apis.images import ImageError
 from mmvig.apis.inference import Predictor
 from mmvig.checks.images import check_image
 from mmvig.visualization.inspect.figures import draw
@@ -19,6 +20,7 @@ from mmvig.visualization.inspect.record import record
 MAX_MEGABYTES = 10  # of an upload
 MAX_MEGAPIXELS = 16  # after decoding; a small file may hold a huge image
 MIN_WIDTH = 640  # of a picture on the page
+MAX_HEIGHT = 4096  # up to which it is enlarged
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp')
 
 
@@ -38,7 +40,10 @@ def predict_upload(
         return Answer(None, error)
     image = Path(path)
     start = time.perf_counter()
-    (prediction,) = predictor.predict([image], score_thr=score_thr)
+    try:
+        (prediction,) = predictor.predict([image], score_thr=score_thr)
+    except ImageError as error:
+        return Answer(None, str(error).replace(path, image.name))
     seconds = time.perf_counter() - start
     text = f'{predictor.task}: {predictor.summarize(prediction, score_thr)}'
     text += f'\n\n{seconds:.2f} s on {next(predictor.model.parameters()).device}'
@@ -89,5 +94,6 @@ def inspect_upload(predictor: Predictor, image: Path) -> list[tuple[np.ndarray, 
 
 def _enlarge(picture_YXC: np.ndarray) -> np.ndarray:
     """A small picture, enlarged by a whole factor."""
-    factor = max(1, MIN_WIDTH // picture_YXC.shape[1])
+    height, width = picture_YXC.shape[:2]
+    factor = max(1, min(MIN_WIDTH // width, MAX_HEIGHT // height))
     return cv2.resize(picture_YXC, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)

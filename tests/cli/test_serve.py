@@ -99,6 +99,31 @@ def test_bad_files_are_answered_with_a_message(tmp_path, image):
     assert predict.upload_error(str(image)) is None
 
 
+@pytest.mark.parametrize('size', [(1, 1), (1, 3000), (3000, 1)])
+def test_a_picture_on_the_page_is_of_bounded_size(size, predictors, tmp_path):
+    path = tmp_path / 'thin.png'
+    cv2.imwrite(str(path), np.full((*size, 3), 99, np.uint8))
+    for task in ('segmentation', 'classification'):
+        answer = predict.predict_upload(predictors[task], str(path), 0.0, inspect=False)
+        assert answer.picture.shape[0] <= predict.MAX_HEIGHT
+        assert answer.picture.shape[1] <= max(3000, predict.MIN_WIDTH)
+
+
+def test_an_image_that_cannot_be_prepared_is_answered(predictors, image, monkeypatch):
+    predictor = predictors['segmentation']
+
+    def fail(images):
+        raise ValueError('no rows are left')
+
+    monkeypatch.setattr(predictor._task, 'prepare', fail)
+    answer = predict.predict_upload(predictor, str(image), 0.0, inspect=False)
+    assert answer.picture is None
+    assert answer.text == (
+        'expected an image that the test pipeline can prepare, noise.png with 130×90 pixels fails '
+        'in it: ValueError: no rows are left'
+    )
+
+
 @pytest.fixture(scope='module')
 def address(predictors):
     app = pytest.importorskip('mmvig.webui.app')

@@ -1,0 +1,72 @@
+"""The files that `predict` is given, and what is said of those that it cannot predict."""
+
+from collections.abc import Sequence
+from logging import WARNING
+from pathlib import Path
+
+from mmengine.logging import print_log
+
+from mmvig.apis.images import ImageError, count_pictures, load
+from mmvig.apis.names import WRITABLE, drop_repeated
+from mmvig.apis.video import VIDEO_SUFFIXES, Video, is_video
+from mmvig.checks.errors import UserError
+from mmvig.messages import join_some
+
+SUFFIXES = {*WRITABLE, *VIDEO_SUFFIXES, '.gif', '.pgm', '.ppm'}  # looked for in folders
+
+
+def find_files(names: Sequence[str]) -> list[Path]:
+    """The files named, and the images and videos in the folders named, each once.
+
+    Raises:
+        UserError: there is nothing of a name, or nothing in a folder.
+    """
+    files = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise UserError(f'expected images in the folder {path}, found none')
+            files += inside
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise UserError(f'expected an image or a folder at {path}, there is none')
+    return drop_repeated(files)
+
+
+def check_any_readable(files: Sequence[Path]) -> None:
+    """There is something to predict: said before a model is built for it.
+
+    Raises:
+        UserError: no file can be read.
+    """
+    errors = []
+    for path in files:
+        try:
+            Video(path) if is_video(path) else load(path)
+        except ImageError as error:
+            errors.append(error)
+        else:
+            return
+    raise UserError(describe(errors))
+
+
+def describe(errors: Sequence[ImageError]) -> str:
+    """What is wrong with the first file, and the names of the others."""
+    others = [error.image for error in errors[1:]]
+    return str(errors[0]) + (f'; nor can {join_some(others)} be read' if others else '')
+
+
+def note_pictures(images: Sequence[Path]) -> None:
+    """Say of which files only the first picture was predicted."""
+    counts = {path: count_pictures(path) for path in images}
+    several = [f'{path} (of {count})' for path, count in counts.items() if count > 1]
+    if several:
+        print_log(
+            f'only the first picture was predicted of {join_some(several)}; as a video, all frames '
+            'of an animation are',
+            logger='current',
+            level=WARNING,
+        )
