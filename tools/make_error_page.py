@@ -18,6 +18,13 @@ show, and images without instances, boxes that reach over a border, and annotati
 pixel are taken or left out with a note (`tests/checks/test_images.py`). On a full disk the last
 good checkpoint stays (`tests/cli/test_full_disk.py`).
 
+What a training can go on without is a warning in its log, once: annotations that mmdet leaves out
+(crowds, `ignore: 1`, no area, less than a pixel, polygons of two points, other categories, images
+below `filter_cfg.min_size`), and classes that no annotation, mask or image has, with what the masks
+have instead (`tests/checks/test_coco.py`, `test_occurrence.py`). COCO files and lists are read
+whole; of larger sets 200 masks, 20 000 labels of images or 5 000 images with boxes of other formats
+are looked at, evenly spread, and the warning says of how many.
+
 Another `train.py`, such as mmdet's own, runs the same configs without these checks. A config gets
 most of them there too by `runner_type = 'mmvig.CheckedRunner'` (model, classes, samples, masks,
 checkpoint), and a program of one's own the others by `mmvig.checks.check(cfg, 'train', 'val')`

@@ -4,7 +4,7 @@ Without it an unreadable image is a traceback out of a worker process, and a lab
 an index error in the loss, or on a GPU a device assertion, none of which names the file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from PIL import Image
 
 from .images import check_image, is_cut_jpeg
 
-IGNORED = 255  # what mmseg's losses and metrics leave out
+IGNORED = 255  # what mmseg's losses and metrics leave out, unless the config says otherwise
+WIDEST = 255  # label that mmseg keeps of masks with more bits
 
 
 class SampleError(Exception):
@@ -26,11 +27,18 @@ class CheckedPipeline(Compose):
     Args:
         pipeline: of a data set.
         classes: names of its classes, None if it has none.
+        ignored: labels of masks that the losses leave out.
     """
 
-    def __init__(self, pipeline: Compose, classes: list[str] | None) -> None:
+    def __init__(
+        self,
+        pipeline: Compose,
+        classes: list[str] | None,
+        ignored: Collection[int] = (IGNORED,),
+    ) -> None:
         self.transforms = pipeline.transforms
         self.classes = classes
+        self.ignored = tuple(ignored)
 
     def __call__(self, data: dict) -> dict | None:
         """See `mmengine.dataset.Compose`.
@@ -39,6 +47,7 @@ class CheckedPipeline(Compose):
             SampleError: a file is missing, cannot be read, or does not fit the others.
         """
         image, mask = data.get('img_path'), data.get('seg_map_path')
+        self._check_class(data)
         for step in self.transforms:
             had_mask = 'gt_seg_map' in data
             had_image = 'img' in data
@@ -69,17 +78,49 @@ class CheckedPipeline(Compose):
             )
         if self.classes is None or 'reduce_zero_label' not in data:
             return  # not mmseg's: maps beside boxes count other classes
-        count = len(self.classes)
-        wrong = np.unique(labels[(labels >= count) & (labels != IGNORED)]).astype(int)
-        shift = 1 if data['reduce_zero_label'] else 0
-        if not wrong.size and path is not None:
-            wrong = _wide_labels(path) - shift
-        if wrong.size:
-            kept = f'{shift} … {count - 1 + shift} (and {"0, " if shift else ""}{IGNORED}, ignored)'
-            raise SampleError(
-                f'expected labels {kept} for {count} classes, {path} has '
-                f'{", ".join(str(label + shift) for label in wrong[:5])}'
-            )
+        problem = label_problem(data, len(self.classes), self.ignored)
+        if problem:
+            raise SampleError(problem)
+
+    def _check_class(self, data: dict) -> None:
+        """The label of an image, or its labels, are of the classes: mmpretrain does not ask."""
+        if self.classes is None or isinstance(data.get('gt_label', {}), dict):  # of several tasks
+            return
+        for label in np.atleast_1d(np.asarray(data['gt_label'], object)).tolist():
+            if not is_class(label, len(self.classes)):
+                raise SampleError(
+                    f'expected a label 0 … {len(self.classes) - 1} for {len(self.classes)} '
+                    f'classes, {data.get("img_path")} has {label!r}'
+                )
+
+
+def label_problem(data: dict, count: int, ignored: Collection[int]) -> str | None:
+    """What is wrong with the labels of a map of mmseg as it is loaded; None if nothing.
+
+    Args:
+        data: of the sample, with `gt_seg_map`, `seg_map_path` and `reduce_zero_label`.
+        count: number of classes.
+        ignored: labels that the losses leave out.
+    """
+    labels, path = data['gt_seg_map'], data.get('seg_map_path')
+    wrong = np.unique(labels[labels >= count]).astype(int)
+    wrong = wrong[~np.isin(wrong, tuple(ignored))]
+    shift = 1 if data['reduce_zero_label'] else 0
+    if not wrong.size and path is not None:
+        wrong = _wide_labels(path) - shift
+    if not wrong.size:
+        return None
+    names = ['0'] * shift + [str(label) for label in ignored]
+    kept = f' (and {", ".join(names)}, ignored)' if names else ''
+    return (
+        f'expected labels {shift} … {count - 1 + shift}{kept} for {count} classes, {path} has '
+        f'{", ".join(str(label + shift) for label in wrong[:5])}'
+    )
+
+
+def is_class(label, count: int) -> bool:
+    """Whether a label is a whole number from 0 to below `count`."""
+    return isinstance(label, int | np.integer) and 0 <= label < count
 
 
 def _wide_labels(path: str) -> np.ndarray:
@@ -91,7 +132,7 @@ def _wide_labels(path: str) -> np.ndarray:
             labels = np.unique(np.asarray(mask)).astype(int)
     except OSError:  # not a local file, or one that another loader reads
         return np.zeros(0, int)
-    return labels[labels > IGNORED]
+    return labels[labels > WIDEST]
 
 
 def _check_whole(image: str | None) -> None:

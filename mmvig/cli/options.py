@@ -2,26 +2,7 @@
 
 import argparse
 
-from mmengine.config import DictAction
-
-from mmvig.checks import errors
-from mmvig.checks.errors import UserError
-
-
-class KeyValueAction(DictAction):
-    """mmengine's KEY=VALUE, with a message for what is not of that form."""
-
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
-        for text in values:
-            key, equals, _ = text.partition('=')
-            if not equals or not all(key.split('.')):
-                raise UserError(f'expected KEY=VALUE after {option_string}, got {text!r}')
-        try:
-            super().__call__(parser, namespace, values, option_string)
-        except (AssertionError, ValueError, SyntaxError) as error:
-            raise UserError(
-                f'{option_string} {" ".join(values)}: {errors.one_line(error)}'
-            ) from error
+from .key_values import KeyValueAction
 
 
 def make_parser(name: str, description: str) -> argparse.ArgumentParser:

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 from PIL import Image
 
-from mmvig.checks.coco import check_coco
+from mmvig.checks.coco import Reading, check_coco
 from mmvig.checks.errors import UserError
 from tests.support.invalid_inputs import (
     CLASSES,
@@ -125,8 +125,10 @@ def test_training_takes_unusual_but_valid_annotations(on_kinds, cli):
 def test_check_passes_coco_itself(coco_photos):
     path = coco_photos / 'annotations/instances_val2017.json'
     categories = [entry['name'] for entry in json.loads(path.read_text())['categories']]
-    notes = check_coco(path, coco_photos / 'val2017', categories, with_masks=True, train=True)
-    assert not notes
+    reading = Reading(categories, with_masks=True, train=True)
+    found = check_coco(path, coco_photos / 'val2017', reading)
+    assert not found.notes
+    assert found.trained
 
 
 @pytest.mark.parametrize('change', ['crowd', 'compressed', 'line'])
@@ -144,8 +146,8 @@ def test_check_passes_every_form_of_a_mask(change, inputs, tmp_path):
     (tmp_path / 'data').mkdir()
     (tmp_path / TRAIN).write_text((inputs / TRAIN).read_text())
     annotation(segmentation=masks[change])(tmp_path)
-    notes = check_coco(tmp_path / TRAIN, None, CLASSES, with_masks=True, train=True)
-    assert bool(notes) == (change == 'line')
+    found = check_coco(tmp_path / TRAIN, None, Reading(CLASSES, with_masks=True, train=True))
+    assert bool(found.notes) == (change == 'line')
 
 
 def test_check_counts_problems_of_a_kind(inputs, tmp_path):
@@ -153,4 +155,4 @@ def test_check_counts_problems_of_a_kind(inputs, tmp_path):
     (tmp_path / TRAIN).write_text((inputs / TRAIN).read_text())
     coco(lambda coco: [entry.update(category_id=9) for entry in coco['annotations'][:3]])(tmp_path)
     with pytest.raises(UserError, match=r'annotation 0 is of category 9.*\(and 2 more such\)'):
-        check_coco(tmp_path / TRAIN, None, CLASSES, with_masks=True, train=True)
+        check_coco(tmp_path / TRAIN, None, Reading(CLASSES, with_masks=True, train=True))

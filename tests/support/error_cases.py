@@ -6,8 +6,11 @@ docs/errors.md is this table.
 import torch
 
 from . import invalid_inputs as made
+from .error_cases_before_training import BEFORE_TRAINING
 from .error_cases_checkpoints import CHECKPOINTS
 from .error_cases_data import COCO, IMAGES, SEGMENTATION
+from .error_cases_fields import FIELDS, PATHS
+from .error_cases_untrained import LISTS, UNTRAINED
 from .invalid_inputs import Case, derived
 
 OPTION = 'train det.py --cfg-options '
@@ -155,8 +158,13 @@ COMMANDS = [
 GROUPS = {
     'Checkpoints': CHECKPOINTS,
     'COCO data': COCO,
+    'Values of another type in COCO data': FIELDS,
     'Segmentation data': SEGMENTATION,
+    'Data from which nothing is learned': UNTRAINED,
+    'Lists of images and labels': LISTS,
     'Images to predict': IMAGES,
     'Configs': CONFIGS,
+    'What would come up late': BEFORE_TRAINING,
+    'Values of another type in a config': PATHS,
     'Commands': COMMANDS,
 }

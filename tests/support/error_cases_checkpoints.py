@@ -105,6 +105,10 @@ CHECKPOINTS = [
          'again as a plain state dict.',
         made.both(made.saved('bad.pth', hostile.by_system), pretrained_on('bad.pth')),
     ),
+    Case('weights alone, to resume', 'train det.py --resume det.pth',
+         'expected a checkpoint of a training to resume from, det.pth has no meta.epoch, '
+         'meta.iter, message_hub: its weights alone are read, for a new training, by '
+         '--cfg-options load_from=det.pth without --resume'),
     Case('a key is missing, to resume', CHANGED,
          'changed.pth does not fit MaskRCNN: missing: backbone.norm0.weight',
          made.weights(dropped)),

@@ -73,6 +73,10 @@ COCO = [
          'data/train.json: the image id 0 comes more than once; annotation 2 is of image 1, '
          'there is none (and 1 more such)',
          made.coco(twice_an_image)),
+    Case('no images', TRAIN_DET,
+         'expected images in data/train.json, there are none',
+         made.content(TRAIN, '{"images": [], "annotations": [], "categories": '
+                             '[{"id": 1, "name": "square"}, {"id": 2, "name": "disc"}]}')),
     Case('no annotations', TRAIN_DET,
          'data/train.json: expected annotations of square, disc, there are none, so every '
          'image would be left out',
@@ -100,8 +104,8 @@ COCO = [
          'size, got [30, 30, -8, 10]',
          made.annotation(bbox=[30, 30, -8, 10])),
     Case('only boxes of size zero', TRAIN_DET,
-         'data/train.json: expected annotations of square, disc, there are none, so every '
-         'image would be left out',
+         'data/train.json: expected annotations of square, disc to train on, none of the 8 is '
+         'left: 8 cover less than a pixel',
          made.all_annotations(bbox=[5, 5, 0, 0])),
     Case('a box of three numbers', TRAIN_DET,
          'data/train.json: annotation 0: expected a box of four numbers (x, y, width, '
@@ -200,7 +204,8 @@ SEGMENTATION = [
          made.both(*(made.cut(f'data/images/{i}.jpg') for i in range(4)))),
     Case('a folder without images', TRAIN_SEG,
          'expected images in a data set of the config, there are none: look at its data_root '
-         'and data_prefix, and at the endings of the files',
+         'and data_prefix, at the endings of the files, and at filter_cfg if it has one, which '
+         'may leave all out',
          made.both(*(made.without(f'data/images/{i}.jpg') for i in range(4)))),
     Case('labels out of range, to test', 'test seg.py seg.pth',
          'expected labels 1 … 3 (and 0, 255, ignored) for 3 classes, data/masks/0.png has 60, '
