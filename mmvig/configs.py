@@ -1,6 +1,8 @@
 """The configs that ship with the package, found by name from wherever it is installed."""
 
 import difflib
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 TASKS = ('det', 'seg', 'cls')
@@ -37,9 +39,12 @@ def get_config(name: str) -> str:
     Args:
         name: 'vig_maskrcnn' or 'det/vig_maskrcnn', with or without '.py'.
 
+    Bases of the MM libraries, `_base_ = 'mmseg::…'`, are found from then on in this process.
+
     Raises:
         ValueError: there is no such config; the message names the nearest.
     """
+    find_library_bases()
     stem = name.removesuffix('.py')
     configs = list_configs()
     for key, path in configs.items():
@@ -49,6 +54,27 @@ def get_config(name: str) -> str:
     close = difflib.get_close_matches(stem, known, n=3)
     hint = f'did you mean {" or ".join(close)}?' if close else 'see python -m mmvig list'
     raise ValueError(f'mmvig has no config {name!r}; {hint}')
+
+
+def find_library_bases() -> None:
+    """Let `_base_ = 'mmseg::…'` find the configs of mmseg from whichever package it was installed.
+
+    mmengine looks for a distribution of a fixed name, `mmsegmentation`, which the maintained fork
+    is not. By the name of the module it finds both.
+    """
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    for module, package in MODULE2PACKAGE.items():
+        if package != module and not _is_distribution(package) and find_spec(module):
+            MODULE2PACKAGE[module] = module
+
+
+def _is_distribution(name: str) -> bool:
+    try:
+        version(name)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def config_summary(path: Path) -> str:

@@ -10,7 +10,12 @@ MODELS = root.Registry(
     'model',
     parent=root.MODELS,
     scope='mmvig',
-    locations=['mmvig.models.backbones', 'mmvig.models.necks', 'mmvig.models.data_preprocessors'],
+    locations=[
+        'mmvig.models.backbones',
+        'mmvig.models.necks',
+        'mmvig.models.data_preprocessors',
+        'mmvig.models.test_time_augs',
+    ],
 )
 DATASETS = root.Registry(
     'dataset', parent=root.DATASETS, scope='mmvig', locations=['mmvig.datasets']

@@ -1,5 +1,6 @@
 """Weights: official names and ours, and reading them without running code from a file."""
 
+from .input_channels import fit_input_channels
 from .loading import (
     backbone_weights,
     check_fit,
@@ -15,6 +16,7 @@ __all__ = [
     'backbone_weights',
     'check_fit',
     'check_shapes',
+    'fit_input_channels',
     'from_official',
     'is_official',
     'load_pretrained',

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmvig.messages import join_some
 
 from . import safe_globals
+from .input_channels import fit_input_channels
 from .official_keys import from_official, is_official
 
 OUTPUT_NORM = re.compile(r'norm\d*\.(weight|bias)')
@@ -134,8 +135,9 @@ def backbone_weights(
 def load_pretrained(backbone: nn.Module, source: str, prefix: str = '') -> None:
     """Load `source` into a backbone; what does not fit is an error that names every key.
 
-    Two differences are expected and only logged: a classification head in the file is left out,
-    and output norms, which a classification model lacks, keep their present values.
+    Three differences are expected and only logged: a classification head in the file is left out,
+    output norms, which a classification model lacks, keep their present values, and weights for
+    images of three channels are fitted to another number (`fit_input_channels`).
 
     Raises:
         FileNotFoundError, ValueError: see `read`.
@@ -145,6 +147,7 @@ def load_pretrained(backbone: nn.Module, source: str, prefix: str = '') -> None:
     head = [key for key in weights if key.startswith('head.')]
     weights = {key: value for key, value in weights.items() if key not in head}
     shapes = shapes_of(backbone)
+    weights, fitted = fit_input_channels(weights, shapes)
     new_norms = [key for key in shapes if key not in weights and ADDED_NORM.fullmatch(key)]
     unused_norms = [key for key in weights if key not in shapes and OUTPUT_NORM.fullmatch(key)]
     check_fit(backbone, weights, source, except_for={*new_norms, *unused_norms})
@@ -158,6 +161,8 @@ def load_pretrained(backbone: nn.Module, source: str, prefix: str = '') -> None:
     ):
         if keys:
             print_log(f'{source}: {what}: {join_some(keys)}', logger='current')
+    if fitted:
+        print_log(f'{source}: {fitted}', logger='current')
 
 
 def check_fit(

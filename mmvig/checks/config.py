@@ -18,13 +18,21 @@ def _is_count(value) -> bool:
     return _is_number(value) and isinstance(value, int) and value >= 1
 
 
+def _is_pair(value) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_count, value))
+
+
 # Setting, with * for train, val and test → what it must be in words, and the test for it.
 _COUNT = ('a whole number, 1 or more', _is_count)
 _RATE = (
     'a number, 0 or more',
     lambda value: _is_number(value) and math.isfinite(value) and value >= 0,
 )
+_PAIR = ('two whole numbers, height and width, 1 or more', _is_pair)
+_PATH = ('a path', lambda value: isinstance(value, str))
 SETTINGS = {
+    'work_dir': _PATH,
+    'load_from': _PATH,
     '*_dataloader.batch_size': _COUNT,
     '*_dataloader.num_workers': (
         'a whole number, 0 or more',
@@ -36,6 +44,7 @@ SETTINGS = {
     'optim_wrapper.optimizer.lr': _RATE,
     'optim_wrapper.optimizer.weight_decay': _RATE,
     'optim_wrapper.accumulative_counts': _COUNT,
+    'auto_scale_lr.base_batch_size': _COUNT,
     'model.backbone': ('a dict', lambda value: hasattr(value, 'keys')),
 }
 SECTIONS = {
@@ -57,6 +66,31 @@ def check_settings(cfg: Config) -> None:
             value = _get(cfg, path)
             if value is not None and not fits(value):
                 raise UserError(f'expected {path} to be {expected}, got {value!r}')
+    if cfg.get('default_scope') == 'mmseg':
+        _check_sliding_window(_get(cfg, 'model.test_cfg') or {})
+
+
+def _check_sliding_window(test_cfg: dict) -> None:
+    """What mmseg reads at its first prediction, which in training is after the first steps."""
+    mode = test_cfg.get('mode', 'whole')
+    if mode not in ('whole', 'slide'):
+        raise UserError(f"expected model.test_cfg.mode to be 'whole' or 'slide', got {mode!r}")
+    if mode == 'whole':
+        return
+    expected, fits = _PAIR
+    for name in ('crop_size', 'stride'):
+        value = test_cfg.get(name)
+        if not fits(value):
+            got = 'none' if value is None else repr(value)
+            raise UserError(
+                f"expected model.test_cfg.{name} of mode='slide' to be {expected}, got {got}"
+            )
+    crop, stride = tuple(test_cfg['crop_size']), tuple(test_cfg['stride'])
+    if any(step > size for step, size in zip(stride, crop, strict=True)):
+        raise UserError(
+            f'expected model.test_cfg.stride of at most the crop_size {crop}, as windows would '
+            f'leave pixels out, got {stride}'
+        )
 
 
 def check_sections(cfg: Config, *tasks: str) -> None:

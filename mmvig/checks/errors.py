@@ -53,7 +53,17 @@ def explain(error: Exception, place: str = '', building: bool = True) -> str | N
     if isinstance(error, OSError) and error.strerror:
         where = error.filename or place
         return f'{where}: {error.strerror}' if where else error.strerror
+    if _ONE_VALUE in str(error):
+        return (
+            f'{one_line(error)}: a batch norm got one value per channel, from one image of one '
+            'pixel there. More images in a batch, train_dataloader.drop_last=True for the last '
+            'one, or a norm without batches, such as GN'
+        )
     return _of_building(error) if building else None
+
+
+# How torch's batch norms refuse; `check_batch_norms` does not know all of them before.
+_ONE_VALUE = 'Expected more than 1 value per channel'
 
 
 def _of_building(error: BaseException) -> str:

@@ -1,7 +1,8 @@
 """Whether the parts of a model fit together, and fit the data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from mmengine.model import ImgDataPreprocessor
 from torch import nn
 
 from mmvig.models.backbones.base import Backbone
@@ -10,14 +11,15 @@ from .errors import UserError
 
 
 def check_model(model: nn.Module) -> None:
-    """The neck or the heads behind a backbone of mmvig read maps of its widths.
+    """What stands before and behind a backbone of mmvig fits it: channels of images, and widths.
 
     Raises:
-        UserError: they read others; names the setting.
+        UserError: it does not; names the setting.
     """
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, Backbone):
         return
+    _check_preprocessor(getattr(model, 'data_preprocessor', None), backbone.in_channels)
     widths = list(backbone.out_channels)
     neck = getattr(model, 'neck', None)
     if neck is not None:
@@ -27,6 +29,40 @@ def check_model(model: nn.Module) -> None:
         head = getattr(model, name, None)
         if hasattr(head, 'in_index'):
             _check_head(f'model.{name}', head, widths)
+
+
+def _check_preprocessor(preprocessor: nn.Module | None, channels: int) -> None:
+    """Images are normalised by channel, and only those of three channels turn from BGR to RGB."""
+    mean = getattr(preprocessor, 'mean', None)
+    if mean is not None and mean.numel() not in (1, channels):
+        count = 'one number' if channels == 1 else f'{channels} numbers or one'
+        raise UserError(
+            f'expected model.data_preprocessor.mean and std to have {count}, as '
+            f'model.backbone.in_channels={channels}, got {mean.numel()}'
+        )
+    if _is_strict(preprocessor) and preprocessor._channel_conversion and channels != 3:
+        raise UserError(
+            'expected model.data_preprocessor.bgr_to_rgb=False, as model.backbone.in_channels='
+            f'{channels} and there is no other order of channels, got True'
+        )
+
+
+def accepted_channels(model: nn.Module) -> set[int] | None:
+    """Numbers of channels that images may have for the model; None if they are not known."""
+    backbone = getattr(model, 'backbone', None)
+    if not isinstance(backbone, Backbone):
+        return None
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    mean = getattr(preprocessor, 'mean', None)
+    # A mean of three numbers, subtracted from one channel, makes three.
+    spreads = not _is_strict(preprocessor) and mean is not None and mean.numel() > 1
+    return {backbone.in_channels} | ({1} if spreads else set())
+
+
+def _is_strict(preprocessor: nn.Module | None) -> bool:
+    """Whether it is one of mmengine that mmseg does not override, to look at the channels first."""
+    overridden = any(kind.__module__.startswith('mmseg.') for kind in type(preprocessor).__mro__)
+    return isinstance(preprocessor, ImgDataPreprocessor) and not overridden
 
 
 def _check_neck(neck: nn.Module, widths: list[int]) -> None:
@@ -72,3 +108,43 @@ def check_classes(model: nn.Module, classes: Sequence[str] | None, place: str) -
                 f'expected num_classes={len(classes)} in model.{name}, as {place} has '
                 f'{len(classes)} classes, got {count}'
             )
+
+
+def check_palette(metainfo: Mapping, place: str) -> None:
+    """Every class of the data at `place` has a colour, where they have a list of colours.
+
+    mmdet tells so at the first picture that it draws.
+
+    Raises:
+        UserError: there are more classes than colours.
+    """
+    classes, palette = metainfo.get('classes'), metainfo.get('palette')
+    if classes and isinstance(palette, list | tuple) and 0 < len(palette) < len(classes):
+        raise UserError(
+            f'expected {len(classes)} colours in metainfo.palette of {place}, one for each class, '
+            f'got {len(palette)}'
+        )
+
+
+def check_merged_views(model: nn.Module) -> None:
+    """What merges the views of an image in test-time augmentation can merge masks, if any.
+
+    Raises:
+        UserError: it cannot; names one that does.
+    """
+    if type(model).__name__ == 'DetTTAModel' and predicts_masks(model.module):
+        raise UserError(
+            "expected tta_model.type='mmvig.InstanceSegTTAModel' for a model with masks, got "
+            "'DetTTAModel', which merges boxes alone"
+        )
+
+
+def predicts_masks(model: nn.Module) -> bool:
+    """Whether a part of the model is about masks: detectors have their heads at many places."""
+    words = ('mask', 'panoptic', 'segm')
+    return any(
+        word in name.lower() or word in type(module).__name__.lower()
+        for name, module in model.named_modules()
+        for word in words
+        if name
+    )

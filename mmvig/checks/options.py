@@ -10,6 +10,8 @@ from .errors import UserError
 
 # Dicts without a type whose names are checked by what they configure.
 _OPEN_DICTS = ('default_hooks', 'env_cfg', 'dataloader', 'log_processor')
+# Names that a dict without a type may have, and often has not.
+_OPTIONAL = {'model.test_cfg': {'mode', 'crop_size', 'stride'}}
 # Sections that something other than the runner's constructor reads.
 _OTHER_SECTIONS = {
     'custom_imports',
@@ -64,6 +66,7 @@ def check_option(cfg: Config, key: str) -> None:
 
 def _check_new_name(key: str, node: Config | dict, path: list[str], name: str) -> None:
     known = set(node.keys()) | (set() if path else _known_sections())
+    known |= _OPTIONAL.get('.'.join(path), set())
     is_open = any(part.endswith(_OPEN_DICTS) for part in path)
     if name not in known and 'type' not in node and not is_open:
         place = '.'.join(path) or 'the config'

@@ -9,12 +9,13 @@ from mmengine.config import Config
 from mmvig.checks import errors
 from mmvig.checks.errors import UserError
 from mmvig.checks.options import check_option
-from mmvig.configs import get_config
+from mmvig.checks.pure_python import by_names
+from mmvig.configs import find_library_bases, get_config
 from mmvig.engine.distributed import init_cpu_process_group
 
 
 def read_config(name: str) -> Config:
-    """The config at a path, or the one of mmvig with that name.
+    """The config at a path, or the one of mmvig with that name, with names as its types.
 
     Raises:
         UserError: there is none, or it cannot be read.
@@ -27,8 +28,9 @@ def read_config(name: str) -> Config:
             path = get_config(name)
         except (ValueError, FileNotFoundError) as error:
             raise UserError(error) from error
+    find_library_bases()
     try:
-        return Config.fromfile(path)
+        return by_names(Config.fromfile(path))
     except Exception as error:  # a config is a program, which can fail in every way
         raise UserError(
             f'expected a config in {path}, it cannot be read: {type(error).__name__}: '

@@ -67,8 +67,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _show(cfg: Config, folder: str) -> None:
     """Turn on the library's drawing: truth on the left, prediction on the right."""
-    if 'visualization' not in cfg.default_hooks:
-        raise UserError('--show-dir needs default_hooks.visualization in the config')
+    for place, section in (('default_hooks', 'visualization'), ('visualizer', 'type')):
+        if not (cfg.get(place) or {}).get(section):
+            raise UserError(f'--show-dir needs {place}.{section} in the config')
     hook = cfg.default_hooks.visualization
     if cfg.get('default_scope') == 'mmdet':
         hook.update(draw=True, test_out_dir=folder)

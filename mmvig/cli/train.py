@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmvig.checks import check
@@ -18,6 +19,7 @@ from mmvig.engine.resume.select import (
     make_resumable,
     newest_checkpoint,
 )
+from mmvig.registry import HOOKS
 
 from .config import load_config
 from .options import make_runner_parser
@@ -133,9 +135,32 @@ def apply_resume(cfg: Config, source: str | None) -> str:
 
 
 def apply_hooks(cfg: Config) -> None:
-    """Resume to the last bit, and stop when the loss is not finite unless the config refuses."""
+    """Resume to the last bit, and stop when the loss is not finite unless the config refuses.
+
+    It does so by a hook of its own for that in `custom_hooks`, or by `default_hooks.finite_loss`,
+    which may be None.
+    """
+    watched = any(map(_watches_loss, cfg.get('custom_hooks') or []))
     make_resumable(cfg)
-    hooks = cfg.get('custom_hooks') or []
-    names = ('mmvig.FiniteLossHook', FiniteLossHook)
-    if not any(hook.get('type') in names for hook in hooks):
-        cfg.custom_hooks = [*hooks, dict(type='mmvig.FiniteLossHook')]
+    default = cfg.get('default_hooks') or {}
+    if 'finite_loss' in default:
+        watched = True
+        if default['finite_loss'] is None:  # mmengine would build it
+            kept = {key: hook for key, hook in default.items() if key != 'finite_loss'}
+            cfg.default_hooks = kept
+    if not watched:
+        cfg.custom_hooks = [
+            *(cfg.get('custom_hooks') or []),
+            dict(type='mmvig.FiniteLossHook'),
+        ]
+
+
+def _watches_loss(hook: Hook | dict | None) -> bool:
+    """Whether it is a `FiniteLossHook` or derived from it, built or by any name of its class."""
+    kind = hook.get('type') if hasattr(hook, 'get') else type(hook)
+    if isinstance(kind, str):
+        try:
+            kind = HOOKS.get(kind)
+        except RuntimeError:  # no hook of that name, which the runner tells
+            return False
+    return isinstance(kind, type) and issubclass(kind, FiniteLossHook)

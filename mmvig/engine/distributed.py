@@ -15,6 +15,15 @@ from .runner import is_flexible
 # hour. A process that has ended is noticed at once, so this is for one that hangs.
 TIMEOUT = 600
 FSDP = ('FSDPStrategy', 'mmvig.FSDPStrategy')
+# Settings that mmengine's plain runner reads, and what the flexible one has instead.
+ONLY_PLAIN = {
+    'sync_bn': 'strategy.sync_bn',
+    'model_wrapper_cfg': 'strategy.model_wrapper',
+    'find_unused_parameters': 'strategy.model_wrapper.find_unused_parameters',
+    'activation_checkpointing': 'strategy.activation_checkpointing of FSDP and DeepSpeed',
+    'efficient_conv_bn_eval': 'nothing like it',
+    'compile': 'nothing like it in a config',
+}
 # What torchrun tells each process.
 LAUNCHER_VARIABLES = ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
 
@@ -39,8 +48,20 @@ def init_cpu_process_group(cfg: Config) -> None:
 
 
 def check_strategy(cfg: Config) -> None:
-    """FSDP runs in several processes, and clips gradients by their norm over all of them."""
+    """A strategy has its runner; FSDP runs in several processes, and clips by their joint norm."""
     strategy = (cfg.get('strategy') or {}).get('type')
+    if strategy and not is_flexible(cfg):
+        raise UserError(
+            f"strategy: expected runner_type='FlexibleRunner' for {strategy}, as another runner "
+            f'does not read it, got {cfg.get("runner_type") or "Runner"}'
+        )
+    for name, instead in ONLY_PLAIN.items() if is_flexible(cfg) else ():
+        taken_out = name == 'sync_bn' and not torch.cuda.is_available()
+        if cfg.get(name) and not taken_out:
+            raise UserError(
+                f'{name}: FlexibleRunner does not read it, and has {instead}; leave it out, or set '
+                f'{name}=None'
+            )
     if strategy in FSDP and cfg.launcher == 'none':
         raise UserError('FSDP: expected processes started with tools/dist_train.sh, got one')
     if strategy == 'FSDPStrategy' and (cfg.get('optim_wrapper') or {}).get('clip_grad'):

@@ -13,6 +13,8 @@ from mmengine.config import Config
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmvig.checks.pure_python import by_names
+
 from .build import build_model
 
 
@@ -27,8 +29,10 @@ def count_flops(cfg: Config, shape: tuple[int, int]) -> dict:
         dict: 'parameters', 'macs' and 'op_macs' (those of `bi_gla`) of the model; 'parts' with the
         first two for 'backbone', 'neck' and 'heads'; 'shape'.
     """
+    cfg = by_names(cfg)
     model = build_model(cfg)
-    batch = {'inputs': [torch.zeros(3, *shape, dtype=torch.uint8)]}
+    channels = getattr(model.backbone, 'in_channels', 3)
+    batch = {'inputs': [torch.zeros(channels, *shape, dtype=torch.uint8)]}
     if sample := _sample(cfg.get('default_scope'), shape):
         batch['data_samples'] = [sample]
     else:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 from torch import Tensor, nn
@@ -17,18 +18,39 @@ from torch.utils.data import DataLoader, Dataset
 from mmvig import checkpoint as checkpoints
 from mmvig import registry
 from mmvig.checks import UserError, check_classes, check_model
-from mmvig.checks.data import check_masks
-from mmvig.checks.pipeline import CheckedPipeline
+from mmvig.checks.batch_norm import check_batch_norms
+from mmvig.checks.channels import CheckedChannelPipeline
+from mmvig.checks.checkpoint import check_resumable
+from mmvig.checks.ignored_label import check_ignored_label, differing_metrics
+from mmvig.checks.label_maps import check_masks
+from mmvig.checks.metrics import (
+    awaited_metrics,
+    check_awaited_metrics,
+    check_metrics,
+    check_truth,
+)
+from mmvig.checks.model import accepted_channels, check_merged_views, check_palette
+from mmvig.checks.occurrence import check_occurrence
 from mmvig.models.backbones.base import Backbone
+
+from .accumulated_batches import count_accumulated
+from .resume import rng_state
+from .resume.kept_settings import describe_resume
 
 
 class RunnerChecks:
     """What `CheckedRunner` and `CheckedFlexibleRunner` do beyond the runners of mmengine.
 
-    - Every data set's pipeline names the file when something is wrong with a sample.
-    - Neck and heads read maps of the backbone's widths.
-    - Heads and data have the same number of classes, and in segmentation every image has a mask.
+    - Every data set's pipeline names the file when something is wrong with a sample; the first
+      sample to validate on is tried before the training.
+    - Images have the backbone's channels, neck and heads read maps of its widths, and no batch
+      norm gets a single value.
+    - Heads and data have the same number of classes and ignore the same label, and in segmentation
+      every image has a mask.
+    - Metrics exist, the model predicts what they count, and what waits for one names it right.
     - A checkpoint fits: all of it to resume and to test, the backbone to start a training from.
+      What a resumed training takes from it and not from the config is logged.
+    - Batches whose gradients are summed (`accumulative_counts`) count for `auto_scale_lr`.
 
     Attributes:
         started (bool): Whether iterations began; before that an error is the config's.
@@ -39,11 +61,21 @@ class RunnerChecks:
     """
 
     started = False
+    _notes: tuple[str, ...] = ()
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         self._prepare_model()
         check_model(_unwrap(self.model))
+
+    @classmethod
+    def from_cfg(cls, cfg: Config) -> 'RunnerChecks':
+        """See `mmengine.runner.Runner.from_cfg`."""
+        scaled, note = count_accumulated(cfg)
+        runner = super().from_cfg(scaled)
+        if note:
+            runner.logger.info(note)
+        return runner
 
     def _prepare_model(self) -> None:
         """Let `self.model` be a module."""
@@ -61,25 +93,89 @@ class RunnerChecks:
                 raise
             raise UserError(
                 'expected images in a data set of the config, there are none: look at its '
-                'data_root and data_prefix, and at the endings of the files'
+                'data_root and data_prefix, at the endings of the files, and at filter_cfg if it '
+                'has one, which may leave all out'
             ) from error
-        for dataset in _inner(loader.dataset):  # before the workers get their copies
+        model = _unwrap(self.model)
+        inner, ignored = list(_inner(loader.dataset)), ()
+        for dataset in inner:  # before the workers get their copies
             classes = dataset.metainfo.get('classes')
-            check_classes(_unwrap(self.model), classes, _place(dataset))
-            if hasattr(dataset, 'reduce_zero_label') and not dataset.backend_args:
-                check_masks(dataset)
-            dataset.pipeline = CheckedPipeline(dataset.pipeline, classes)
+            check_classes(model, classes, _place(dataset))
+            check_palette(dataset.metainfo, _place(dataset))
+            options = {'classes': classes, 'channels': accepted_channels(model)}
+            if hasattr(dataset, 'reduce_zero_label'):
+                ignored = options['ignored'] = check_ignored_label(model, dataset)
+                if not dataset.backend_args:
+                    check_masks(dataset)
+            dataset.pipeline = CheckedChannelPipeline(dataset.pipeline, **options)
+        note = check_occurrence(inner, _place(loader.dataset), ignored)
+        if note and note not in self._notes:  # the same data may serve to train and to validate
+            self._notes = (*self._notes, note)
+            self.logger.warning(note)
         return loader
+
+    def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """See `mmengine.runner.Runner.build_train_loop`."""
+        loop = super().build_train_loop(loop)
+        model = _unwrap(self.model)
+        model.train()  # as the loop does, so that frozen norms are in eval mode
+        check_batch_norms(model, loop.dataloader)
+        if self._val_loop is None:
+            for place, name in awaited_metrics(self.hooks, self.param_schedulers):
+                self.logger.warning(f'{place}, {name!r}, has no effect: there is no validation')
+        return loop
+
+    def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """See `mmengine.runner.Runner.build_val_loop`."""
+        loop = super().build_val_loop(loop)
+        if not isinstance(getattr(loop, 'evaluator', None), Evaluator):
+            return loop
+        self._check_evaluation(loop, 'val')
+        awaited = awaited_metrics(self.hooks, self.param_schedulers)
+        check_awaited_metrics(loop.evaluator, awaited)
+        dataset = loop.dataloader.dataset
+        of_files = hasattr(dataset, 'full_init')  # a data set of mmengine
+        if of_files and len(dataset):
+            state = rng_state.get_rng_state()
+            check_truth(loop.evaluator, dataset[0], 'val')
+            rng_state.set_rng_state(state)
+        return loop
+
+    def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
+        """See `mmengine.runner.Runner.build_test_loop`."""
+        loop = super().build_test_loop(loop)
+        if isinstance(getattr(loop, 'evaluator', None), Evaluator):
+            self._check_evaluation(loop, 'test')
+        return loop
+
+    def _check_evaluation(self, loop: BaseLoop, split: str) -> None:
+        model, evaluator = _unwrap(self.model), loop.evaluator
+        check_metrics(model, evaluator, split)
+        check_merged_views(_without_wrappers(self.model))
+        for difference in differing_metrics(model, evaluator):
+            self.logger.warning(f'{split}_evaluator: {difference}')
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         """See `mmengine.runner.Runner.call_hook`."""
         if fn_name in ('before_train', 'before_val', 'before_test'):
             self.started = True
         if fn_name == 'after_load_checkpoint':
-            self._check_fit(kwargs['checkpoint'])
+            self._check_checkpoint(kwargs['checkpoint'])
         super().call_hook(fn_name, **kwargs)
 
-    def _check_fit(self, checkpoint: dict) -> None:
+    def _check_checkpoint(self, checkpoint: dict) -> None:
+        source = str(self._load_from or self.work_dir)
+        self._check_fit(checkpoint, source)
+        if isinstance(self._train_loop, BaseLoop) and self._resume:
+            check_resumable(checkpoint, source, self._needed_to_resume)
+            # mmengine would run this text as a config, for a count of GPUs in it.
+            checkpoint['meta'].pop('config', None)
+            for sentence in describe_resume(self, checkpoint):
+                self.logger.warning(f'resuming from {source}: {sentence}')
+
+    _needed_to_resume: tuple[str, ...] = ()
+
+    def _check_fit(self, checkpoint: dict, source: str) -> None:
         shapes = self._weight_shapes()
         if shapes is None:
             return
@@ -88,11 +184,14 @@ class RunnerChecks:
             key.removeprefix('module.'): value
             for key, value in checkpoints.weights_of(checkpoint).items()
         }
-        source = self._load_from or self.work_dir
         fine_tuning = isinstance(self._train_loop, BaseLoop) and not self._resume
         if not fine_tuning:
             checkpoints.check_shapes(shapes, weights, source, type(model).__name__)
         elif isinstance(getattr(model, 'backbone', None), Backbone):
+            weights, fitted = checkpoints.fit_input_channels(weights, shapes, 'backbone.')
+            if fitted:
+                checkpoint['state_dict'] = weights
+                self.logger.info(f'{source}: {fitted}')
             checkpoints.check_shapes(
                 _of_backbone(shapes), _of_backbone(weights), source, type(model.backbone).__name__
             )
@@ -111,6 +210,8 @@ class CheckedFlexibleRunner(RunnerChecks, FlexibleRunner):
     does so where every process has a file of its own (`state_dict_cfg='local'`).
     """
 
+    _needed_to_resume = ('optimizer', 'param_schedulers')
+
     def _prepare_model(self) -> None:
         # The strategy would build it after the data sets, which its heads are compared with.
         self.model = self.strategy.build_model(self.model)
@@ -122,30 +223,47 @@ class CheckedFlexibleRunner(RunnerChecks, FlexibleRunner):
         return self._shapes if getattr(self.strategy, 'state_dict_type', full) == full else None
 
 
-_PLAIN = (None, 'Runner', 'mmengine.Runner', 'mmvig.CheckedRunner', Runner, CheckedRunner)
-_FLEXIBLE = (
-    *('FlexibleRunner', 'mmengine.FlexibleRunner', 'mmvig.CheckedFlexibleRunner'),
-    *(FlexibleRunner, CheckedFlexibleRunner),
-)
+def runner_class(cfg: Config) -> type | None:
+    """The class of a config's runner; None if its name is not known."""
+    kind = cfg.get('runner_type') or Runner
+    # mmengine logs look-ups, and for that would make its logger before the runner does.
+    kind = {'Runner': Runner, 'FlexibleRunner': FlexibleRunner}.get(kind, kind)
+    if isinstance(kind, str):
+        try:
+            kind = registry.RUNNERS.get(kind)
+        except RuntimeError:
+            return None
+    return kind
 
 
 def is_flexible(cfg: Config) -> bool:
     """Whether a config is for mmengine's runner with strategies, such as FSDP and DeepSpeed."""
-    return cfg.get('runner_type') in _FLEXIBLE
+    kind = runner_class(cfg)
+    return isinstance(kind, type) and issubclass(kind, FlexibleRunner)
 
 
 def build_runner(cfg: Config) -> Runner | FlexibleRunner:
     """The runner of a config: with checks if it is one of mmengine's, else as it is."""
-    if is_flexible(cfg):
-        return CheckedFlexibleRunner.from_cfg(cfg)
-    if cfg.get('runner_type') in _PLAIN:
-        return CheckedRunner.from_cfg(cfg)
-    return registry.RUNNERS.build(cfg)
+    kind = runner_class(cfg)
+    checked = {Runner: CheckedRunner, FlexibleRunner: CheckedFlexibleRunner}.get(kind, kind)
+    if isinstance(checked, type) and issubclass(checked, RunnerChecks):
+        return checked.from_cfg(cfg)
+    runner = registry.RUNNERS.build(cfg)
+    runner.logger.warning(
+        f'runner_type {type(runner).__name__} runs without the checks of mmvig.CheckedRunner, from '
+        'which it can be derived'
+    )
+    return runner
 
 
 def _unwrap(model: nn.Module) -> nn.Module:
     """The model without wrappers of distributed training or test-time augmentation."""
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+    model = _without_wrappers(model)
+    return _unwrap(model.module) if isinstance(model, BaseTTAModel) else model
+
+
+def _without_wrappers(model: nn.Module) -> nn.Module:
+    while is_model_wrapper(model):
         model = model.module
     return model
 

@@ -202,6 +202,7 @@ def test_amp_option_sets_the_optim_wrapper(monkeypatch, workspace):
         seen = []
         monkeypatch.chdir(workspace)
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+        monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
         monkeypatch.setattr(mmvig.cli.train, 'run', lambda cfg, action, seen=seen: seen.append(cfg))
         mmvig.cli.train.main([str(MINI), '--amp', dtype])
         wrapper = seen[0].optim_wrapper

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.hooks import EMAHook
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -24,7 +25,7 @@ NAN = float('nan')
 SHORT = (
     'train_dataloader.num_workers=0',
     'train_dataloader.persistent_workers=False',
-    'train_cfg.val_interval=100',
+    'val_dataloader.dataset.indices=2',
     'randomness.seed=0',
 )
 DET = (
@@ -192,13 +193,45 @@ def test_a_config_can_turn_the_hook_off(tmp_path):
     assert not is_finite(saved)
 
 
+class Derived(FiniteLossHook):
+    pass
+
+
+PATH = 'mmvig.engine.hooks.finite_loss.FiniteLossHook'
+
+
 @pytest.mark.parametrize(
-    'hook', [None, dict(type='mmvig.FiniteLossHook', enabled=False), dict(type=FiniteLossHook)]
+    'hook',
+    [
+        None,
+        dict(type='mmvig.FiniteLossHook', enabled=False),
+        dict(type=FiniteLossHook),
+        dict(type=PATH, enabled=False),
+        dict(type=Derived),
+    ],
 )
 def test_train_adds_the_hook_unless_the_config_names_it(hook):
     cfg = Config(dict(custom_hooks=[hook] if hook else None, default_hooks=dict(checkpoint=None)))
     apply_hooks(cfg)
     assert cfg.custom_hooks == [hook or dict(type='mmvig.FiniteLossHook')]
+
+
+def test_a_config_refuses_the_hook():
+    """In one line, or by `--cfg-options default_hooks.finite_loss=None`; others stay."""
+    hooks = dict(finite_loss=None, checkpoint=None, timer=dict(type='IterTimerHook'))
+    cfg = Config(dict(default_hooks=hooks))
+    apply_hooks(cfg)
+    assert not cfg.get('custom_hooks')
+    assert cfg.default_hooks == dict(checkpoint=None, timer=dict(type='IterTimerHook'))
+
+
+def test_other_hooks_do_not_count_as_the_hook():
+    others = [dict(type='EMAHook'), dict(type='a_name.ThatNothingHas'), EMAHook()]
+    cfg = Config(dict(custom_hooks=list(others), default_hooks=dict(checkpoint=None)))
+    apply_hooks(cfg)
+    assert [hook['type'] for hook in cfg.custom_hooks if isinstance(hook, dict)] == [
+        'EMAHook', 'a_name.ThatNothingHas', 'mmvig.FiniteLossHook',
+    ]  # fmt: skip
 
 
 class Parent(nn.Module):

@@ -3,10 +3,16 @@
 import pytest
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 
 from mmvig.checks import UserError, check
-from mmvig.engine.runner import CheckedFlexibleRunner, CheckedRunner, build_runner
+from mmvig.engine.runner import (
+    CheckedFlexibleRunner,
+    CheckedRunner,
+    build_runner,
+    is_flexible,
+    runner_class,
+)
 from tests.support import error_cases_checkpoints as checkpoints
 from tests.support import invalid_inputs as made
 from tests.support.cli import forget_runs
@@ -105,7 +111,36 @@ def test_another_train_py_gets_the_checks_by_the_config(runner, input_folder):
         RUNNERS.build(cfg).train()
 
 
-def test_other_runners_are_built_as_they_are(input_folder):
+@pytest.mark.parametrize(
+    ('names', 'expected', 'flexible'),
+    [
+        ((None, 'Runner', 'mmengine.Runner', 'mmengine.runner.Runner', Runner), Runner, False),
+        (('mmvig.CheckedRunner', CheckedRunner), CheckedRunner, False),
+        (
+            ('FlexibleRunner', 'mmengine.runner._flexible_runner.FlexibleRunner', FlexibleRunner),
+            FlexibleRunner,
+            True,
+        ),
+        (('mmvig.CheckedFlexibleRunner',), CheckedFlexibleRunner, True),
+        (('NoSuchRunner', 'no.such.Runner'), None, False),
+    ],
+)
+def test_a_runner_is_known_by_every_name(names, expected, flexible):
+    for name in names:
+        cfg = Config(dict(runner_type=name))
+        assert runner_class(cfg) is expected
+        assert is_flexible(cfg) == flexible
+
+
+@pytest.mark.parametrize('name', ['mmengine.runner.Runner', 'mmengine.runner.FlexibleRunner'])
+def test_a_name_by_path_keeps_the_checks(name, input_folder):
+    cfg = Config.fromfile('det.py')
+    cfg.work_dir, cfg.runner_type = 'own', name
+    forget_runs()
+    assert isinstance(build_runner(cfg), CheckedRunner | CheckedFlexibleRunner)
+
+
+def test_other_runners_are_built_as_they_are(input_folder, capfd):
     @RUNNERS.register_module(force=True)
     class OwnRunner(Runner):
         pass
@@ -114,3 +149,17 @@ def test_other_runners_are_built_as_they_are(input_folder):
     cfg.work_dir, cfg.runner_type = 'own', 'OwnRunner'
     forget_runs()
     assert type(build_runner(cfg)) is OwnRunner
+    assert 'OwnRunner runs without the checks of mmvig.CheckedRunner' in capfd.readouterr().out
+
+
+@pytest.mark.parametrize('runner', [CheckedRunner, CheckedFlexibleRunner])
+def test_the_learning_rate_counts_accumulated_batches(runner, input_folder, cli):
+    """Two images a batch and four batches a step are half of a base of 16 images."""
+    options = [
+        f'runner_type=mmvig.{runner.__name__}', 'optim_wrapper.accumulative_counts=4',
+        'auto_scale_lr.base_batch_size=16', 'optim_wrapper.optimizer.lr=0.08',
+        'param_scheduler=None', 'val_dataloader=None', 'val_cfg=None', 'val_evaluator=None',
+    ]  # fmt: skip
+    out = cli.output('train', 'det.py', '--auto-scale-lr', '--cfg-options', *options)
+    assert 'lr: 4.0000e-02' in out
+    assert 'a step is of 4 batches (accumulative_counts)' in out

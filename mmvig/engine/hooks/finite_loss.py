@@ -35,8 +35,10 @@ class FiniteLossHook(Hook):
     written, so the newest checkpoint is a good one.
 
     `python -m mmvig train` adds this hook to every config that does not name it. To train without
-    it, name it and turn it off::
+    it, refuse it, by `--cfg-options default_hooks.finite_loss=None` or in the config, or name it
+    and turn it off::
 
+        default_hooks = dict(finite_loss=None)
         custom_hooks = [dict(type='mmvig.FiniteLossHook', enabled=False)]
 
     Args:

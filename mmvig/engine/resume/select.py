@@ -50,8 +50,15 @@ def newest_checkpoint(work_dir: str) -> tuple[Path | None, str]:
                 why = f'{named}, which last_checkpoint names, is not whole'
             return path, f'{why}: resuming from {path}, the newest whole checkpoint'
     if named is None:
-        damaged = ', '.join(sorted(path.name for path in others))
-        return None, f'no checkpoint is whole ({damaged}): starting anew' if damaged else ''
+        names = {True: [], False: []}
+        for path in sorted(others):
+            names[_is_whole(path)].append(path.name)
+        reasons = [f'no checkpoint is whole ({", ".join(names[False])})'] if names[False] else []
+        if names[True]:
+            reasons.append(
+                f'weights alone are no training to go on with ({", ".join(names[True])})'
+            )
+        return None, f'{" and ".join(reasons)}: starting anew' if reasons else ''
     raise UserError(
         f'{named}, which {work_dir}/last_checkpoint names, is damaged or missing, and no other '
         f'checkpoint in {work_dir} is whole: expected one to resume from. To start anew, delete '
@@ -86,4 +93,5 @@ def keep_seed(cfg: Config, checkpoint: dict) -> None:
     """Take over the seed drawn at the first start, without which data come in another order."""
     randomness = cfg.get('randomness') or {}
     if randomness.get('seed') is None:
-        cfg.randomness = dict(randomness, seed=checkpoint.get('meta', {}).get('seed'))
+        meta = checkpoint.get('meta')
+        cfg.randomness = dict(randomness, seed=meta.get('seed') if isinstance(meta, dict) else None)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmvig.checkpoint import check_fit, read, weights_of
 from mmvig.checks.images import check_image
+from mmvig.checks.pure_python import by_names
 from mmvig.engine import build
 from mmvig.models.backbones.base import Backbone
 
@@ -48,6 +49,7 @@ def load_image(cfg: Config, model: nn.Module, path: str | Path) -> tuple[Tensor,
         ValueError: the file cannot be read as an image.
     """
     check_image(path)
+    cfg = by_names(cfg)
     init_default_scope(cfg.get('default_scope'))
     steps = [
         step
@@ -61,6 +63,13 @@ def load_image(cfg: Config, model: nn.Module, path: str | Path) -> tuple[Tensor,
         batch = {'inputs': [packed['inputs']], 'data_samples': [packed['data_samples']]}
     image_BCYX = model.data_preprocessor(batch)['inputs']
     picture_YXC = np.zeros((*image_BCYX.shape[2:], 3), np.uint8)
-    bgr_CYX = packed['inputs'].numpy()
-    picture_YXC[: bgr_CYX.shape[1], : bgr_CYX.shape[2]] = bgr_CYX[::-1].transpose(1, 2, 0)
+    rgb_CYX = _as_rgb(packed['inputs'].numpy())
+    picture_YXC[: rgb_CYX.shape[1], : rgb_CYX.shape[2]] = rgb_CYX.transpose(1, 2, 0)
     return image_BCYX, picture_YXC
+
+
+def _as_rgb(image_CYX: np.ndarray) -> np.ndarray:
+    """Three channels to look at: BGR is the beginning of more, and grey is shown as it is."""
+    if image_CYX.shape[0] < 3:
+        return np.broadcast_to(image_CYX[:1], (3, *image_CYX.shape[1:]))
+    return image_CYX[2::-1]
