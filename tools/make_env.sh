@@ -69,7 +69,8 @@ find_python() {
 }
 
 build_mmcv() {  # prints the wheel's path
-    local python=$VENV/bin/python version key wheels cuda=cpu
+    local python=$VENV/bin/python version key wheels cuda=cpu compiler=${CXX:-c++}
+    compiler=${compiler%% *}   # without its options
     version=$(sed -n "s/^$MMCV==//p" "$CONSTRAINTS")
     if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
         if command -v nvcc >/dev/null; then
@@ -83,8 +84,8 @@ build_mmcv() {  # prints the wheel's path
 print(f'mmcv$version-torch{torch.__version__}-py{v.major}.{v.minor}-$cuda')")
     wheels=$CACHE/$key
     if ! compgen -G "$wheels/*.whl" >/dev/null; then
-        command -v "${CXX:-c++}" >/dev/null || die "a C++ compiler is needed to build the mmcv ops," \
-            "and ${CXX:-c++} was not found. Install one (Debian: apt-get install g++), or set CXX."
+        command -v $compiler >/dev/null || die "a C++ compiler is needed to build the mmcv ops," \
+            "and $compiler was not found. Install one (Debian: apt-get install g++), or set CXX."
         check_disk "$CACHE"
         mkdir -p "$wheels"
         local part
