@@ -23,7 +23,7 @@ OPENMMLAB = [
     'torchvision',
 ]
 # What runs an exported model; OpenVINO is a second runtime beside onnxruntime.
-DEPLOY = ['onnxruntime>=1.23', 'opencv-python-headless']
+DEPLOY = ['onnxruntime>=1.23', 'opencv-python-headless', 'pillow']
 EXPORT = ['onnx>=1.22', 'onnxscript>=0.5', 'onnxruntime>=1.23']
 OPENVINO = ['openvino>=2025.4']
 TEST = ['pytest', 'pytest-xdist', 'hypothesis', 'ruff', 'gradio', 'selenium', 'tensorboard']

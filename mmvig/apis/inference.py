@@ -12,6 +12,7 @@ from torch import nn
 
 from mmvig import checkpoint as checkpoints
 from mmvig.checks.errors import one_line
+from mmvig.checks.pure_python import by_names
 
 from .fork import use_one_thread_after_fork
 from .images import ImageError, ModelInput, load, to_rgb
@@ -46,6 +47,7 @@ class Predictor:
     """
 
     def __init__(self, cfg: Config, path: str, device: str | None = None) -> None:
+        cfg = by_names(cfg)
         scope = cfg.get('default_scope')
         if scope not in TASKS:
             raise ValueError(

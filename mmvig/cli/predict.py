@@ -27,7 +27,7 @@ from mmvig.apis.tasks import Prediction
 from mmvig.apis.video import Video, VideoResults, is_video
 from mmvig.checks.config import check_folder
 from mmvig.checks.errors import UserError
-from mmvig.visualization.contact_sheet import contact_sheet
+from mmvig.deploy.sheet import contact_sheet
 
 from .config import read_config
 from .options import make_parser

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from mmengine.config import Config
 from mmengine.dist import barrier
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmvig.checkpoint import safe_globals
@@ -48,7 +49,15 @@ def run(cfg: Config, action: Callable[[Runner], None]) -> None:
         gc.collect()  # what still holds the process group must go before it
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
-        logging.shutdown()
+        _close_log_files()
+
+
+def _close_log_files() -> None:
+    """Of runs only: what other libraries log to is the process's own."""
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler):
+                handler.close()
 
 
 def _act(cfg: Config, action: Callable[[Runner], None]) -> None:

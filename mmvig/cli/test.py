@@ -12,8 +12,8 @@ from mmvig.checks import check
 from mmvig.checks.checkpoint import read_checkpoint
 from mmvig.checks.config import check_folder
 from mmvig.checks.errors import UserError
+from mmvig.deploy.sheet import contact_sheet
 from mmvig.engine.resume.select import is_strategy_folder
-from mmvig.visualization.contact_sheet import contact_sheet
 
 from .config import load_config
 from .options import make_runner_parser

@@ -33,7 +33,7 @@ def _values(per_channel) -> tuple[float, ...]:
     return tuple(per_channel.flatten().tolist())
 
 
-def _of_classifier(preprocessor: nn.Module) -> dict:
+def _of_images(preprocessor: nn.Module) -> dict:
     return {
         'pad_divisor': preprocessor.pad_size_divisor,
         'pad_value': float(preprocessor.pad_value),
@@ -54,4 +54,8 @@ def _of_segmentor(preprocessor: nn.Module) -> dict:
     }
 
 
-_PADDING = {'ClsDataPreprocessor': _of_classifier, 'SegDataPreProcessor': _of_segmentor}
+_PADDING = {
+    'ClsDataPreprocessor': _of_images,
+    'DetDataPreprocessor': _of_images,
+    'SegDataPreProcessor': _of_segmentor,
+}

@@ -46,7 +46,8 @@ class Classifier(nn.Module):
 def models():
     for name, head in HEADS.items():
         yield pytest.param(
-            lambda head=head: Segmentor(SEGMENTATION.build(dict(COMMON, **head))), id=name
+            lambda head=head: Segmentor(SEGMENTATION.build(dict(COMMON, _scope_='mmseg', **head))),
+            id=name,
         )
     yield pytest.param(Classifier, id='BatchNorm1d')
 

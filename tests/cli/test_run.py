@@ -1,5 +1,6 @@
 """What running a command means to the process: its environment, arguments and exit status."""
 
+import logging
 import os
 import sys
 from contextlib import nullcontext
@@ -59,6 +60,27 @@ def test_the_state_is_restored_without_a_list_of_mmengine(monkeypatch):
     monkeypatch.delattr(mmengine_checkpoint, 'get_torch_safe_globals', raising=False)
     command(lambda argv: None)()
     assert not hasattr(mmengine_checkpoint, 'get_torch_safe_globals')
+
+
+class OwnFile(logging.Handler):
+    """As absl's: closing it closes the stream that it writes to."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+        super().close()
+
+
+def test_logs_of_other_libraries_stay_open(cli, input_folder):
+    handler = OwnFile()
+    logging.getLogger().addHandler(handler)
+    try:
+        cli.output('train', 'seg.py')
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert not handler.closed
+    handler.close()
 
 
 def test_commands_inside_commands_restore_what_they_met():

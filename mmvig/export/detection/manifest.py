@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import mmdet.models
 from mmdet.visualization import get_palette
 from mmengine.config import Config
 from torch import nn
@@ -11,6 +10,7 @@ import mmvig
 from mmvig.checks.errors import UserError
 from mmvig.deploy.manifest import Manifest
 
+from ..normalization import normalization
 from ..preparation import steps
 
 
@@ -34,26 +34,9 @@ def manifest(model: nn.Module, cfg: Config) -> Manifest:
         classes=tuple(classes[:count]),
         palette=tuple(tuple(map(int, color)) for color in get_palette(palette, count)[:count]),
         steps=steps(cfg),
-        **_normalization(model.data_preprocessor),
+        **normalization(model.data_preprocessor),
         mask_threshold=model.roi_head.test_cfg.mask_thr_binary if model.with_mask else None,
         config=Path(cfg.filename).stem if cfg.filename else '',
         version=mmvig.__version__,
         form='',
     )
-
-
-def _normalization(preprocessor: nn.Module) -> dict:
-    if type(preprocessor) is not mmdet.models.DetDataPreprocessor:
-        raise UserError(
-            f'cannot export data_preprocessor {type(preprocessor).__name__}: expected '
-            f'DetDataPreprocessor'
-        )
-    normalizes = preprocessor._enable_normalize
-    return {
-        'mean': tuple(preprocessor.mean.flatten().tolist()) if normalizes else (0.0,) * 3,
-        'std': tuple(preprocessor.std.flatten().tolist()) if normalizes else (1.0,) * 3,
-        # mmcv reads images as BGR.
-        'channel_order': 'RGB' if preprocessor._channel_conversion else 'BGR',
-        'pad_divisor': preprocessor.pad_size_divisor,
-        'pad_value': float(preprocessor.pad_value),
-    }
