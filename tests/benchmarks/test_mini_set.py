@@ -1,9 +1,11 @@
 """The comparison of backbones: it trains, counts, keeps rows, prints and draws."""
 
 import csv
+import sys
 
 import pytest
 
+from benchmarks import mini_set
 from tests.support.commands import benchmark
 
 pytestmark = pytest.mark.slow
@@ -34,28 +36,36 @@ def test_a_row_says_what_was_measured(compared):
     assert row['device']
 
 
-def test_finished_trainings_can_be_timed_again(compared, workspace):
+def run(*words: str, folder, monkeypatch) -> None:
+    """The benchmark in this process."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, 'argv', ['mini_set', *words])  # what rows keep as their command
+    mini_set.main(words)
+
+
+def test_finished_trainings_can_be_timed_again(compared, workspace, monkeypatch):
     before = next(csv.DictReader(compared.open()))
-    benchmark('mini_set', 'vir', '--csv', 'rows.csv', '--reuse', cwd=workspace)
+    run('vir', '--csv', 'rows.csv', '--reuse', folder=workspace, monkeypatch=monkeypatch)
     (after,) = csv.DictReader(compared.open())
     assert after['train_seconds'] == before['train_seconds']
     assert after['command'].endswith('--reuse')
 
 
-def test_the_table_and_the_plot_come_from_the_rows(compared, workspace):
+def test_the_table_and_the_plot_come_from_the_rows(compared, workspace, monkeypatch, capsys):
     text = compared.read_text()
     compared.with_suffix('.png').unlink()
     other = text.splitlines()[1].replace('det/vir_', 'det/vig_').replace('ViR nano', 'Another')
     compared.write_text(f'{text}{other}\n')
-    done = benchmark('mini_set', '--table', '--csv', 'rows.csv', cwd=workspace)
-    lines = done.stdout.splitlines()
+    run('--table', '--csv', 'rows.csv', folder=workspace, monkeypatch=monkeypatch)
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith('| backbone | parameters |')
     assert lines[2].startswith('| ViR nano | 1,315,072 |')
     assert lines[3].startswith('| Another |')
     assert compared.with_suffix('.png').is_file()
 
 
-def test_unknown_backbones_are_refused(workspace):
-    done = benchmark('mini_set', 'swin', cwd=workspace, check=False)
-    assert done.returncode == 2
-    assert 'expected names of vig, vig-plain, vir, linglo; got swin' in done.stderr
+def test_unknown_backbones_are_refused(workspace, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as end:
+        run('swin', folder=workspace, monkeypatch=monkeypatch)
+    assert end.value.code == 2
+    assert 'expected names of vig, vig-plain, vir, linglo; got swin' in capsys.readouterr().err

@@ -61,10 +61,14 @@ def commands_of(page: Path) -> list[list[str]]:
 
 
 def all_commands() -> list:
+    """A command that stands on several pages is tried once."""
+    first_pages = {}
+    for page in PAGES:
+        for words in commands_of(page):
+            first_pages.setdefault(tuple(words), page)
     return [
-        pytest.param(page, words, id=f'{page.stem}: {shlex.join(words)}')
-        for page in PAGES
-        for words in commands_of(page)
+        pytest.param(page, list(words), id=f'{page.stem}: {shlex.join(words)}')
+        for words, page in first_pages.items()
     ]
 
 
