@@ -19,7 +19,6 @@ import cv2
 import numpy as np
 import onnx
 import onnxruntime
-import openvino
 import torch
 from onnxruntime.quantization import quantize_dynamic
 from torch import Tensor, nn
@@ -30,12 +29,14 @@ from benchmarks.options import make_parser, parse_args
 from benchmarks.rows import device_name, keep, origin
 from benchmarks.timing import Timer, allocator
 from mmvig.deploy.manifest import Manifest
+from mmvig.deploy.openvino import import_openvino
 from mmvig.export.dynamic import for_any_size
 from mmvig.export.exportable import Exportable
 from mmvig.export.exporter import write
 from mmvig.export.torch_program import compile_package, export_program, load_package
 from mmvig.export.trace import trace
 
+openvino = import_openvino()
 SIZES = ((224, 224), (512, 512), (800, 1344), (1024, 1024), (2048, 2048))
 MODELS = ('vig-tiny', 'swin-t')
 KEY = ('model', 'runtime', 'height', 'width', 'device', 'threads', 'allocator')

@@ -10,6 +10,8 @@ from typing import Protocol
 
 import numpy as np
 
+from .openvino import import_openvino
+
 
 class Runtime(Protocol):
     """An opened file, which several threads may call at a time."""
@@ -47,8 +49,7 @@ class OpenVino:
     """A file in OpenVINO; arguments as of `OnnxRuntime`."""
 
     def __init__(self, path: Path, threads: int | None) -> None:
-        import openvino
-
+        openvino = import_openvino()
         # On CPUs with units for bfloat16 it would compute in that.
         options = {'INFERENCE_PRECISION_HINT': 'f32'}
         if threads is not None:

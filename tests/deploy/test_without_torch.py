@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.commands import ROOT, call
 from tests.support.onnx_graphs import write_model
+from tests.support.runtimes import openvino_or_skip
 
 BLOCKED = (
     'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'pycocotools',
@@ -67,6 +68,29 @@ def test_it_runs_where_the_other_libraries_cannot_be_imported(folder):
     own = {name for name in command if name.startswith('mmvig.deploy')}
     assert deploy <= own | {'mmvig', 'mmvig.configs', 'mmvig.messages'}
     assert command - own <= ALLOWED
+
+
+QUIET = """
+import sys
+from pathlib import Path
+def watch(event, arguments):
+    if event == 'os.fork' or event.startswith('socket.'):
+        Path('seen').write_text(event)
+sys.addaudithook(watch)
+from mmvig.deploy import Deployed
+Deployed('segmentation.onnx', {runtime!r})(['photo.png'])
+import time
+time.sleep(1)  # for threads that it may have started
+"""
+
+
+@pytest.mark.parametrize('runtime', ['onnxruntime', 'openvino'])
+def test_nothing_is_sent(runtime, folder):
+    """Nor is the process forked, which OpenVINO does for its telemetry."""
+    if runtime == 'openvino':
+        openvino_or_skip()
+    call(sys.executable, '-c', QUIET.format(runtime=runtime), cwd=folder)
+    assert not (folder / 'seen').exists()
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from mmvig.export.choice import FASTEST_FIRST, choose, runs, single_call
 from mmvig.export.forms import FORMS, expand
 from mmvig.kernels.reference import bi_gla_reference
 from tests.support import op_cases
+from tests.support.runtimes import openvino_or_skip
 
 H, K, V = 2, 5, 7
 SCALE = K**-0.5
@@ -116,7 +117,7 @@ def test_graph_optimizations_change_nothing(form, level):
 
 @pytest.mark.parametrize(('normalizer', 'directions'), [(16.0, 'both'), (None, 'fwd')])
 def test_openvino_runs_the_portable_form(normalizer, directions):
-    openvino = pytest.importorskip('openvino')
+    openvino = openvino_or_skip()
     core = openvino.Core()
     options = {'INFERENCE_PRECISION_HINT': 'f32'}
     model = core.compile_model(
