@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ) from error
     if errors:
         done = len(files) - len(errors)
-        raise UserError(describe(errors) + (f'; the other {done} are predicted' if done else ''))
+        raise UserError(describe(errors) + (f'; the others are predicted ({done})' if done else ''))
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

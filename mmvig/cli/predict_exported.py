@@ -70,7 +70,7 @@ def predict(args: argparse.Namespace) -> None:
         reason, *others = errors.values()
         more = f'; nor can {join_some(list(errors)[1:])} be predicted' if others else ''
         done = len(paths) - len(errors)
-        rest = f'; the other {done} are predicted' if done else ''
+        rest = f'; the others are predicted ({done})' if done else ''
         raise ValueError(reason + more + rest)
 
 

@@ -163,7 +163,7 @@ def test_broken_images_among_good_ones(task, valid_inputs, cli, tmp_path, monkey
     message = cli.user_error('predict', f'{task}.py', f'{task}.pth', folder, *options)
     pattern = (
         r'expected a whole image, \S*images/0.png cannot be read as one: .*; '
-        r'nor can \S*2.jpg, \S*4.gif be read; the other 3 are predicted'
+        r'nor can \S*2.jpg, \S*4.gif be read; the others are predicted \(3\)'
     )
     assert re.fullmatch(pattern, message), message
     assert {path.name for path in (out / 'vis').iterdir()} == {'1.png', '2.png.png', '3.png'}
@@ -188,7 +188,7 @@ def test_an_image_that_the_pipeline_cannot_prepare(valid_inputs, cli, tmp_path, 
     message = cli.user_error('predict', config, 'seg.pth', *files, *options)
     assert re.match(
         r'expected an image that the test pipeline can prepare, \S*b.png with 5000×1 pixels fails '
-        r'in it: error: OpenCV.*; the other 1 are predicted$',
+        r'in it: error: OpenCV.*; the others are predicted \(1\)$',
         message,
     ), message
     assert (tmp_path / 'out/pred/a.png').is_file()

@@ -165,7 +165,9 @@ def test_a_bad_video_among_images(valid_inputs, cli, tmp_path, monkeypatch):
     bad.write_text('words')
     files = (bad, 'data/images/0.jpg', 'data/images/1.jpg')
     error = cli.user_error('predict', 'seg.py', 'seg.pth', *files, '--out', tmp_path / 'out')
-    assert re.search(r'no frame of .*bad.mp4 can be: .*; the other 2 are predicted$', error), error
+    assert re.search(r'no frame of .*bad.mp4 can be: .*; the others are predicted \(2\)$', error), (
+        error
+    )
 
 
 def test_coco_results_are_of_images(valid_inputs, cli, tmp_path, monkeypatch):

@@ -79,7 +79,7 @@ def test_images_that_cannot_be_read_are_left_out(folder, cli):
         (folder / name).write_text('not an image' if 'note' in name else '')
     error = cli.user_error('predict', '--model', 'segmentation.onnx', 'more', '--out', 'out')
     assert error.startswith('expected an image, more/empty.png is an empty file; nor can ')
-    assert error.endswith('nor can more/note.jpg be predicted; the other 2 are predicted')
+    assert error.endswith('nor can more/note.jpg be predicted; the others are predicted (2)')
     assert {'vis/a.png', 'vis/c.JPG', 'sheet.png'} <= files(folder / 'out')
 
 
@@ -90,7 +90,7 @@ def test_images_that_are_too_narrow_are_left_out(folder, cli):
     cv2.imwrite('line.png', np.zeros((1, 500, 3), np.uint8))
     error = cli.user_error('predict', '--model', 'm.onnx', 'line.png', 'a.jpg', '--out', 'out')
     assert error.startswith('line.png: expected an image that can be resized for the model, 500×1 ')
-    assert error.endswith('would become 64×0; the other 1 are predicted')
+    assert error.endswith('would become 64×0; the others are predicted (1)')
     assert 'pred/a.png' in files(folder / 'out')
 
 

@@ -230,6 +230,16 @@ IMAGES = [
     Case('an empty folder', 'predict det.py det.pth empty --out out',
          'expected images in the folder empty, found none',
          made.folder('empty')),
+    Case('a damaged one among others', 'predict det.py det.pth data/images/0.jpg bad.jpg --out out',
+         'expected a whole image, bad.jpg cannot be read as one: its … bytes are cut short, '
+         'damaged, or of another kind; the others are predicted (1)',
+         made.content('bad.jpg', 'not an image')),
+    Case('no place for the results', 'predict det.py det.pth data/images',
+         'expected --out DIR, --results PATH or both, got neither'),
+    Case('results of another kind', 'predict det.py det.pth data/images --results found.pkl',
+         'expected --results to end in .json, got found.pkl'),
+    Case('ids without results', 'predict det.py det.pth data/images --out out --ann-file coco.json',
+         'expected --results beside --ann-file, as they get its ids'),
     Case('cut short, to look inside', 'inspect det.py det.pth data/images/2.jpg --out out',
          'expected a whole image, data/images/2.jpg cannot be read as one: its … bytes are '
          'cut short, damaged, or of another kind',
