@@ -55,9 +55,10 @@ def run(cfg: Config, action: Callable[[Runner], None]) -> None:
 def _close_log_files() -> None:
     """Of runs only: what other libraries log to is the process's own."""
     for logger in MMLogger._instance_dict.values():
-        for handler in logger.handlers:
+        for handler in list(logger.handlers):
             if isinstance(handler, logging.FileHandler):
                 handler.close()
+                logger.removeHandler(handler)  # mmengine writes to its stream on other occasions
 
 
 def _act(cfg: Config, action: Callable[[Runner], None]) -> None:

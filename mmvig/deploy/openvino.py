@@ -16,7 +16,7 @@ def import_openvino() -> ModuleType:
     Raises:
         ImportError: openvino is not installed.
     """
-    if 'openvino' not in sys.modules:
+    if sys.modules.get('openvino') is None:
         before = sys.modules.get(TELEMETRY)
         sys.modules[TELEMETRY] = None
         try:

@@ -6,11 +6,13 @@ import sys
 from contextlib import nullcontext
 
 import pytest
+from mmengine.config import Config
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 import mmvig.__main__
 from mmvig.checks import UserError
 from mmvig.cli.run import command
+from mmvig.engine.build import build_model
 
 FORCE, FORBID = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 
@@ -81,6 +83,12 @@ def test_logs_of_other_libraries_stay_open(cli, input_folder):
         logging.getLogger().removeHandler(handler)
     assert not handler.closed
     handler.close()
+
+
+def test_models_are_built_after_a_command(cli, input_folder):
+    """mmengine tells the log of the last run how each weight was initialised."""
+    cli.output('train', 'seg.py')
+    build_model(Config.fromfile('seg.py')).init_weights()
 
 
 def test_commands_inside_commands_restore_what_they_met():
