@@ -1,8 +1,8 @@
-"""Names of results: each image gets its own, whatever its suffix or folder."""
+"""Files to predict, and names of their results: each has its own, whatever its suffix or folder."""
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 WRITABLE = {'.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff'}
@@ -38,6 +38,27 @@ def picture_name(path: Path, name: str) -> str:
 def file_name(path: Path, name: str) -> str:
     """How lists of results call a file: by its own name, or by its path where names repeat."""
     return path.name if name in (path.stem, path.name) else name
+
+
+def find_files(names: Sequence[str], suffixes: Collection[str]) -> list[Path]:
+    """The files named, and those with one of the suffixes in the folders named, each once.
+
+    Raises:
+        FileNotFoundError: there is nothing of a name, or nothing in a folder.
+    """
+    files = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
+            if not inside:
+                raise FileNotFoundError(f'expected images in the folder {path}, found none')
+            files += inside
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise FileNotFoundError(f'expected an image or a folder at {path}, there is none')
+    return drop_repeated(files)
 
 
 def drop_repeated(paths: Sequence[Path]) -> list[Path]:

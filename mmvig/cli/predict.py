@@ -21,7 +21,7 @@ from mmvig.apis.coco_results import CocoResults, read_coco_ids
 from mmvig.apis.images import ImageError
 from mmvig.apis.inference import Predictor
 from mmvig.apis.label_maps import LabelMaps
-from mmvig.apis.names import name_results
+from mmvig.apis.names import find_files, name_results
 from mmvig.apis.result_folder import ResultFolder
 from mmvig.apis.tasks import Prediction
 from mmvig.apis.video import Video, VideoResults, is_video
@@ -31,7 +31,7 @@ from mmvig.deploy.sheet import contact_sheet
 
 from .config import read_config
 from .options import make_parser
-from .predict_inputs import check_any_readable, describe, find_files, note_pictures
+from .predict_inputs import SUFFIXES, check_any_readable, describe, note_pictures
 from .predictor import make_predictor
 from .run import command
 
@@ -42,7 +42,7 @@ ON_SHEET = 30  # pictures
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parse(argv)
     cfg = read_config(args.config)
-    files = find_files(args.files)
+    files = find_files(args.files, SUFFIXES)
     check_any_readable(files)
     predictor = make_predictor(cfg, args.checkpoint, args.device)
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmvig.apis.names import WRITABLE, drop_repeated, file_name, name_results, picture_name
+from mmvig.apis.names import WRITABLE, file_name, find_files, name_results, picture_name
 from mmvig.deploy import Classification, Deployed, Detection
 from mmvig.deploy.deployed import Result
 from mmvig.deploy.images import read_image, write_image
@@ -56,7 +56,7 @@ def predict(args: argparse.Namespace) -> None:
     Raises:
         ValueError: some cannot; names them.
     """
-    paths = find_images(args.images)
+    paths = find_files(args.images, SUFFIXES)
     errors: dict[Path, str] = {}
     photos = readable(paths, errors)
     first = next(photos, None)  # before a model is loaded and anything written
@@ -72,27 +72,6 @@ def predict(args: argparse.Namespace) -> None:
         done = len(paths) - len(errors)
         rest = f'; the others are predicted ({done})' if done else ''
         raise ValueError(reason + more + rest)
-
-
-def find_images(names: Sequence[str]) -> list[Path]:
-    """The files named, and the images in the folders named, each once.
-
-    Raises:
-        FileNotFoundError: there is nothing of a name, or nothing in a folder.
-    """
-    images = []
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise FileNotFoundError(f'expected images in the folder {path}, found none')
-            images += inside
-        elif path.is_file():
-            images.append(path)
-        else:
-            raise FileNotFoundError(f'expected an image or a folder at {path}, there is none')
-    return drop_repeated(images)
 
 
 def readable(paths: Sequence[Path], errors: dict[Path, str]) -> Iterator[tuple[Path, np.ndarray]]:

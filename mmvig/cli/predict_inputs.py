@@ -1,4 +1,4 @@
-"""The files that `predict` is given, and what is said of those that it cannot predict."""
+"""Which files `predict` looks for, and what is said of those that it cannot predict."""
 
 from collections.abc import Sequence
 from logging import WARNING
@@ -7,33 +7,12 @@ from pathlib import Path
 from mmengine.logging import print_log
 
 from mmvig.apis.images import ImageError, count_pictures, load
-from mmvig.apis.names import WRITABLE, drop_repeated
+from mmvig.apis.names import WRITABLE
 from mmvig.apis.video import VIDEO_SUFFIXES, Video, is_video
 from mmvig.checks.errors import UserError
 from mmvig.messages import join_some
 
 SUFFIXES = {*WRITABLE, *VIDEO_SUFFIXES, '.gif', '.pgm', '.ppm'}  # looked for in folders
-
-
-def find_files(names: Sequence[str]) -> list[Path]:
-    """The files named, and the images and videos in the folders named, each once.
-
-    Raises:
-        UserError: there is nothing of a name, or nothing in a folder.
-    """
-    files = []
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise UserError(f'expected images in the folder {path}, found none')
-            files += inside
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise UserError(f'expected an image or a folder at {path}, there is none')
-    return drop_repeated(files)
 
 
 def check_any_readable(files: Sequence[Path]) -> None:
