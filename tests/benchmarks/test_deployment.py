@@ -27,7 +27,7 @@ def test_every_runtime_has_a_row(monkeypatch, tmp_path):
     for row in rows:
         assert float(row['ms']) > 0
         is_lower_precision = 'int8' in row['runtime'] or 'bf16' in row['runtime']
-        assert float(row['error']) < (0.5 if is_lower_precision else 1e-4)
+        assert float(row['error']) < (3e-2 if is_lower_precision else 1e-5)  # seen: 8e-3, 8e-7
 
 
 def test_torch_is_what_the_others_are_compared_with(tmp_path):
