@@ -1,8 +1,10 @@
 # `make demo` and `make test` need nothing but Python 3.10 to 3.12 and a C++ compiler.
 VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
-# Files of tests go to two processes of one thread each: faster than one process of two threads.
-PYTEST = OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile
+# Files of tests go to two processes of one thread each: faster than one process of two threads. A
+# test that hangs ends its process, with the stacks of all threads, and a lost process the run.
+PYTEST = OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile \
+	--max-worker-restart 0 --timeout 600 --timeout-method thread
 
 .PHONY: env env-openmmlab demo demo-seg test test-openmmlab lint soak fuzz test-fast
 

@@ -26,7 +26,16 @@ OPENMMLAB = [
 DEPLOY = ['onnxruntime>=1.23', 'opencv-python-headless', 'pillow']
 EXPORT = ['onnx>=1.22', 'onnxscript>=0.5', 'onnxruntime>=1.23']
 OPENVINO = ['openvino>=2025.4']
-TEST = ['pytest', 'pytest-xdist', 'hypothesis', 'ruff', 'gradio', 'selenium', 'tensorboard']
+TEST = [
+    'gradio',
+    'hypothesis',
+    'pytest',
+    'pytest-timeout',
+    'pytest-xdist',
+    'ruff',
+    'selenium',
+    'tensorboard',
+]
 ROOT = Path(__file__).resolve().parent
 # What an installed package needs of `configs/` and `tools/`; the other tools work on a checkout.
 MIM_FILES = (

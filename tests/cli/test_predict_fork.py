@@ -8,8 +8,9 @@ import pytest
 
 SECONDS = 60  # a prediction takes less than one
 
-PROGRAM = """
-import os, sys, time
+PROGRAM = f"""
+import faulthandler, os
+faulthandler.dump_traceback_later(3 * {SECONDS}, exit=True)
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -24,27 +25,27 @@ def predict():
 
 torch.randn(512, 512) @ torch.randn(512, 512)
 before = predict()
+print('forks', flush=True)
 child = os.fork()
 if child == 0:
+    faulthandler.dump_traceback_later({SECONDS}, exit=True)
     same = np.array_equal(predict(), before)
     os._exit(0 if same and torch.get_num_threads() == 1 else 1)
-for _ in range(10 * SECONDS):
-    ended, status = os.waitpid(child, os.WNOHANG)
-    if ended:
-        sys.exit(os.waitstatus_to_exitcode(status))
-    time.sleep(0.1)
-os.kill(child, 9)
-sys.exit('the forked process hangs')
+print('forked', flush=True)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='there is no fork here')
 def test_a_forked_process_predicts(valid_inputs):
     done = subprocess.run(
-        [sys.executable, '-c', PROGRAM.replace('SECONDS', str(SECONDS))],
+        [sys.executable, '-c', PROGRAM],
         cwd=valid_inputs,
         env=os.environ | {'OMP_NUM_THREADS': '2'},
         capture_output=True,
         text=True,
+        timeout=5 * SECONDS,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
+    if 'Timeout (' in done.stderr and done.stdout.split() == ['forks']:
+        pytest.skip(f'os.fork() itself hangs here:\n{done.stderr[-3000:]}')
+    assert done.returncode == 0, done.stderr[-3000:]

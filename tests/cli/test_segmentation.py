@@ -83,7 +83,9 @@ def test_training_on_photos_learns_resumes_and_is_tested_with_tta(
         'model.auxiliary_head.channels=32',
         'param_scheduler.0.end=2',
         'optim_wrapper.optimizer.lr=2e-3',
+        'train_dataloader.batch_size=2',
         'train_dataloader.dataset.indices=1',
+        'val_dataloader.dataset.indices=1',
         'default_hooks.logger.interval=1',
         'default_hooks.checkpoint.interval=4',
         'log_processor.window_size=1',
@@ -117,7 +119,7 @@ def test_training_on_photos_learns_resumes_and_is_tested_with_tta(
     small = tmp_path / 'small.py'  # as the config's own, at one size
     pipeline = [dict(type='LoadImageFromFile'), augment.to_dict()]
     small.write_text(f'_base_ = {str(config)!r}\ntta_pipeline = {pipeline}\n')
-    few = [option for option in options if option.startswith(('model', 'test', 'val'))]
+    few = [option for option in options if option.startswith(('model', 'test'))]
     cli.output(
         'test', small, 'run/iter_8.pth', '--tta', '--work-dir', 'tested', '--cfg-options', *few,
         'test_dataloader.dataset.indices=2',

@@ -13,6 +13,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from mmvig.checkpoint import backbone_weights, from_official, load_pretrained, read, to_official
+from mmvig.cli.convert import main as convert
 from mmvig.cli.run import command
 from mmvig.models.backbones import MultiScaleViG, PlainViG, ViR
 from tests.support import golden
@@ -238,21 +239,23 @@ def test_without_network_the_error_says_where_to_put_the_file(monkeypatch):
     assert isinstance(caught.value.__cause__, URLError)
 
 
-def test_convert_tool(root, tmp_path, official):
-    tool = [sys.executable, str(root / 'tools/convert_checkpoint.py')]
+def test_convert_tool(root, tmp_path, official, capsys):
     there, back = tmp_path / 'ours.pth', tmp_path / 'back.pth'
-    subprocess.run([*tool, official, there], check=True)
+    tool = root / 'tools/convert_checkpoint.py'
+    subprocess.run([sys.executable, tool, official, there], check=True)
     ours = torch.load(there, weights_only=True)
     assert set(ours) == {'state_dict', 'meta'}
     model = MultiScaleViG('tiny')
     load_pretrained(model, str(there))
-    subprocess.run([*tool, there, back, '--to-official'], check=True)
+    convert([str(there), str(back), '--to-official'])
     weights = torch.load(back, weights_only=True)['model']
     expected = golden.weights('vig_h_tiny')
     assert weights.keys() == expected.keys()
     assert all(torch.equal(weights[key], expected[key]) for key in expected)
 
-    failed = subprocess.run([*tool, there, back], capture_output=True, text=True)
-    assert failed.returncode == 2
-    assert 'expected the keys of an official ViG checkpoint' in failed.stderr
-    assert 'Traceback' not in failed.stderr
+    with pytest.raises(SystemExit) as end:
+        convert([str(there), str(back)])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert 'expected the keys of an official ViG checkpoint' in said
+    assert 'Traceback' not in said
