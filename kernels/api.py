@@ -12,7 +12,8 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from .library import make_op
+from .checks import check_states, check_tensors, refuse_gradients
+from .library import make_op, make_states_op
 
 
 def _lazy(module: str, function: str) -> Callable:
@@ -45,8 +46,15 @@ BACKENDS: dict[str, Callable] = {
     ),
 }
 
+# With states, which are operators of their own: those without stay what exported programs call.
+STATES_BACKENDS: dict[str, Callable] = {
+    'reference': _lazy('.reference', 'reference_states'),
+    'chunked': make_states_op('bi_gla_chunked_states', _lazy('.chunked', 'chunked_states')),
+    'native': make_states_op('bi_gla_native_states', _lazy('.native', 'native_states')),
+    'triton': make_states_op('bi_gla_triton_states', _lazy('.triton', 'triton_states')),
+}
+
 TRITON_CAPABILITY = (8, 0)  # tensor cores with tf32 and bfloat16
-_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def bi_gla(
@@ -58,8 +66,10 @@ def bi_gla(
     *,
     scale: float | None = None,
     gate_normalizer: float | None = None,
+    initial_states: tuple[Tensor | None, Tensor | None] = (None, None),
+    return_states: bool = False,
     backend: str = 'auto',
-) -> Tensor:
+) -> Tensor | tuple[Tensor, tuple[Tensor | None, Tensor | None]]:
     """Bidirectional gated linear attention (arXiv 2405.18425, section 3.2).
 
     For each head, a state S [K, V] walks over the tokens in both directions, decayed by a gate per
@@ -81,23 +91,38 @@ def bi_gla(
         scale: factor on the output; K^-1/2 by default.
         gate_normalizer: if given, `g_fwd` and `g_bwd` are logits x of any sign, and the gates are
             logsigmoid(x) / gate_normalizer, computed inside: no gates are written or kept.
+        initial_states: (forward, backward), each S [B, H, K, V] as in the equations above, without
+            `scale`, in float32 (float64 where any argument is), or None for zeros: the forward S_0
+            that stands before the first token, and the backward S_{T+1} after the last one. The
+            first token of a walk decays what it is given by its own gate.
+        return_states: also return the states that the walks leave behind, forward S_T and backward
+            S_1: the initial states of the tokens that follow, or of those that come before. So a
+            sequence can be worked on in parts. States have no gradients.
         backend: 'auto', or one of `BACKENDS` by name, which then runs or raises.
 
     Floating dtypes may be mixed, and strides are free. Sums are taken in at least float32.
 
     Returns:
-        o, [B, T, H, V], in the dtype of v.
+        o, [B, T, H, V], in the dtype of v; with `return_states` (o, (forward, backward)), where the
+        state of a direction without gate is None.
 
     Raises:
-        TypeError: an argument is not a floating-point tensor of 16, 32 or 64 bits.
+        TypeError: an argument is not a floating-point tensor of 16, 32 or 64 bits, or a state not
+            one of the dtype that sums are taken in.
         ValueError: shapes or devices do not fit, a tensor is sparse or nested, both gates are None,
-            or the backend is unknown.
+            a state has no gate, or the backend is unknown.
+        RuntimeError: states are given or returned where a gradient would be recorded.
     """
     gates = {'g_fwd': g_fwd_BTHK, 'g_bwd': g_bwd_BTHK}
     gates = {name: gate for name, gate in gates.items() if gate is not None}
-    _check({'q': q_BTHK, 'k': k_BTHK, 'v': v_BTHV, **gates})
+    tensors = {'q': q_BTHK, 'k': k_BTHK, 'v': v_BTHV, **gates}
+    check_tensors(tensors)
     if not gates:
         raise ValueError('bi_gla: expected at least one of g_fwd and g_bwd, both are None')
+    check_states(initial_states, tensors)
+    with_states = return_states or any(state is not None for state in initial_states)
+    if with_states:
+        refuse_gradients(*tensors.values(), *initial_states)
     if backend == 'auto':
         backend = _choose(q_BTHK, v_BTHV)
     if backend not in BACKENDS:
@@ -109,15 +134,12 @@ def bi_gla(
         raise ValueError(
             f'bi_gla: expected a finite gate_normalizer above 0 or None, got {gate_normalizer}'
         )
-    return BACKENDS[backend](
-        q_BTHK,
-        k_BTHK,
-        v_BTHV,
-        g_fwd_BTHK,
-        g_bwd_BTHK,
-        float(scale),
-        None if gate_normalizer is None else float(gate_normalizer),
-    )
+    tensors = (q_BTHK, k_BTHK, v_BTHV, g_fwd_BTHK, g_bwd_BTHK)
+    numbers = (float(scale), None if gate_normalizer is None else float(gate_normalizer))
+    if not with_states:
+        return BACKENDS[backend](*tensors, *numbers)
+    o_BTHV, *last = STATES_BACKENDS[backend](*tensors, *initial_states, *numbers)
+    return (o_BTHV, tuple(last)) if return_states else o_BTHV
 
 
 def _choose(q: Tensor, v: Tensor) -> str:
@@ -158,34 +180,3 @@ def _native_runs() -> bool:
     from .native.build import unavailable_reason
 
     return unavailable_reason() is None
-
-
-def _check(tensors: dict[str, Tensor]) -> None:
-    for name, x in tensors.items():
-        if not isinstance(x, Tensor) or x.dtype not in _DTYPES:
-            got = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise TypeError(
-                f'bi_gla: expected {name} to be a floating-point tensor of 16, 32 or 64 bits, got '
-                f'{got}'
-            )
-        if x.layout != torch.strided or x.is_nested:
-            got = 'a nested tensor' if x.is_nested else f'layout {x.layout}'
-            raise ValueError(f'bi_gla: expected {name} to be a dense tensor, got {got}')
-    q = tensors['q']
-    if q.dim() != 4 or 0 in q.shape:
-        raise ValueError(
-            f'bi_gla: expected q of shape [B, T, H, K], none of them 0; got {list(q.shape)}'
-        )
-    for name, x in tensors.items():
-        width = x.shape[-1] if name == 'v' and x.dim() else q.shape[-1]
-        if x.dim() != 4 or x.shape != (*q.shape[:3], width) or not width:
-            letters = 'B, T, H, V' if name == 'v' else 'B, T, H, K'
-            raise ValueError(
-                f'bi_gla: expected {name} of shape [{letters}] to go with q {list(q.shape)}; '
-                f'got {list(x.shape)}'
-            )
-        if x.device != q.device:
-            raise ValueError(
-                f'bi_gla: expected all tensors on one device; q is on {q.device}, {name} on '
-                f'{x.device}'
-            )

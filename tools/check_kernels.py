@@ -43,8 +43,11 @@ def resources(kernel: CompiledKernel) -> dict[str, int]:
 def rows(dtypes: list[str], capabilities: list[int], widths: list) -> Iterator[dict]:
     for K, V in widths:
         for dtype in dtypes:
-            launches = launches_of(Shape(1, 200, 3, K, V), DTYPES[dtype])
+            shape = Shape(1, 200, 3, K, V)
+            launches = launches_of(shape, DTYPES[dtype])
+            launches += launches_of(shape, DTYPES[dtype], states=True)
             for capability in capabilities:
+                # Launches that share a kernel are one row.
                 built = {launch.build(capability): launch.name for launch in launches}
                 for kernel, name in built.items():
                     used = resources(kernel)

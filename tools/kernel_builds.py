@@ -21,15 +21,17 @@ from mmvig.kernels.shapes import Shape
 
 
 class Launch(NamedTuple):
-    """One kernel with the keyword arguments it would be launched with."""
+    """One kernel with the keyword arguments and the grid it would be launched with."""
 
     kernel: JITFunction
     arguments: dict[str, Any]
+    grid: tuple[int, ...] = (1,)
 
     @property
     def name(self) -> str:
         suffixes = {True: ' of keys', False: ' of queries', None: ''}
-        return self.kernel.__name__ + suffixes[self.arguments.get('OF_KEYS')]
+        states = ' with states' if self.arguments.get('STATES') else ''
+        return self.kernel.__name__ + suffixes[self.arguments.get('OF_KEYS')] + states
 
     def build(self, capability: int) -> CompiledKernel:
         """The kernel for a GPU of this compute capability (80, 90, …), compiled on first use."""
@@ -50,7 +52,7 @@ class _Recorder(NamedTuple):
     launches: list[Launch]
 
     def __getitem__(self, grid):
-        return lambda **arguments: self.launches.append(Launch(self.kernel, arguments))
+        return lambda **arguments: self.launches.append(Launch(self.kernel, arguments, grid))
 
 
 @contextmanager
@@ -69,8 +71,11 @@ def recorded() -> Iterator[list[Launch]]:
         yield launches
 
 
-def launches_of(shape: Shape, dtype: torch.dtype, directions: str = 'both') -> list[Launch]:
-    """All launches of a forward and backward pass as the mixer calls it.
+def launches_of(
+    shape: Shape, dtype: torch.dtype, directions: str = 'both', states: bool = False
+) -> list[Launch]:
+    """All launches of a forward and backward pass as the mixer calls it, or, where `states` come
+    and go, of a forward pass.
 
     q, k and v are slices of one projection in `dtype`, the gates' logits of another.
     """
@@ -83,6 +88,9 @@ def launches_of(shape: Shape, dtype: torch.dtype, directions: str = 'both') -> l
     )
     args = (q, k, v, None if directions == 'bwd' else g_fwd, None if directions == 'fwd' else g_bwd)
     with recorded() as launches:
-        triton_backend.triton_forward(*args, 1.0, 16.0)
-        triton_backend.triton_backward(torch.empty(v.shape, dtype=dtype), *args, 1.0, 16.0)
+        if states:
+            triton_backend.triton_states(*args, None, None, 1.0, 16.0)
+        else:
+            triton_backend.triton_forward(*args, 1.0, 16.0)
+            triton_backend.triton_backward(torch.empty(v.shape, dtype=dtype), *args, 1.0, 16.0)
     return launches

@@ -39,13 +39,13 @@ class _Plan(NamedTuple):
         for start in range(0, self.chunks, self.per_segment):
             yield slice(start, min(start + self.per_segment, self.chunks))
 
-    def load(self, x_BTHD: Tensor, segment: slice) -> Tensor:
-        """The tokens of a segment as [M, C, D] in the compute dtype, zeros after the last token."""
+    def load(self, x_BTHD: Tensor, segment: slice, after: float = 0.0) -> Tensor:
+        """The tokens of a segment as [M, C, D] in the compute dtype; `after` the last, this."""
         x = x_BTHD[:, segment.start * self.chunk : segment.stop * self.chunk]
         count = segment.stop - segment.start
         missing = count * self.chunk - x.shape[1]
         if missing:
-            x = F.pad(x, (0, 0, 0, 0, 0, missing))
+            x = F.pad(x, (0, 0, 0, 0, 0, missing), value=after)
         x_BnHCD = x.unflatten(1, (count, self.chunk)).transpose(2, 3)
         return (
             torch.empty(x_BnHCD.shape, dtype=self.dtype, device=x.device)
@@ -62,11 +62,12 @@ class _Plan(NamedTuple):
         out.copy_(y_BtHD[:, : out.shape[1]])
 
     def decays(self, segment: slice) -> list[Tensor]:
-        """exp of the gates; after the last token decays do not matter, as keys are zeros there."""
+        """exp of the gates, 1 after the last token, so that states pass there unchanged."""
         decays = []
+        is_logits = self.gate_normalizer is not None
         for gate, _ in self.gates:
-            x = self.load(gate, segment)
-            if self.gate_normalizer is not None:
+            x = self.load(gate, segment, after=float('inf') if is_logits else 0.0)
+            if is_logits:
                 x = F.logsigmoid(x).div_(self.gate_normalizer)
             decays.append(x.exp_())
         return decays
@@ -99,13 +100,23 @@ def _states(plan: _Plan, like_BTHK: Tensor, V: int) -> tuple[Tensor, Tensor]:
     return state, decay
 
 
-def _scan_(plan: _Plan, state_BNHJV: Tensor, decay_BNHJ: Tensor, against: bool) -> None:
-    """Scan each direction's states along it, or `against` it (gradients)."""
+def _scan_(
+    plan: _Plan, state_BNHJV: Tensor, decay_BNHJ: Tensor, against: bool, initial=(None, None)
+) -> list[Tensor | None]:
+    """Scan each direction's states along it, or `against` it (gradients).
+
+    `initial` states come, and last ones are returned, for (forward, backward).
+    """
     K = state_BNHJV.shape[3] // len(plan.gates)
+    last = [None, None]
     for i, (_, query_half) in enumerate(plan.gates):
         rows = slice(i * K, (i + 1) * K)
         reverse = (query_half == LATER) == against
-        exclusive_scan_(state_BNHJV[..., rows, :], decay_BNHJ[..., rows], reverse)
+        direction = int(query_half == EARLIER)
+        last[direction] = exclusive_scan_(
+            state_BNHJV[..., rows, :], decay_BNHJ[..., rows], reverse, initial[direction]
+        )
+    return last
 
 
 def _decay_both(plan: _Plan, q_MCK, k_MCK, decays, scores_MCC=None, levels=None):
@@ -141,6 +152,14 @@ def chunked_forward(
     q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float | None = None, *, chunk: int = CHUNK
 ) -> Tensor:
     """Output o [B, T, H, V] in v's dtype; accumulates in at least float32."""
+    return chunked_states(q, k, v, g_fwd, g_bwd, None, None, scale, gate_normalizer, chunk=chunk)[0]
+
+
+def chunked_states(
+    q, k, v, g_fwd, g_bwd, initial_fwd, initial_bwd, scale: float,
+    gate_normalizer: float | None = None, *, chunk: int = CHUNK,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:  # fmt: skip
+    """Output, and the state [B, H, K, V] that each direction leaves; None where it does not run."""
     plan = _plan(q, k, v, g_fwd, g_bwd, gate_normalizer, chunk)
     B, T, H, K = q.shape
     V = v.shape[-1]
@@ -156,14 +175,14 @@ def chunked_forward(
         _write(local, segment, torch.bmm(scores_MCC, v_MCV))
         _write(state, segment, torch.bmm(k_MCJ.mT, v_MCV))
         _write(decay, segment, total_MJ)
-    _scan_(plan, state, decay, against=False)
+    last = _scan_(plan, state, decay, against=False, initial=(initial_fwd, initial_bwd))
 
     out = torch.empty(B, T, H, V, dtype=v.dtype, device=v.device)
     for segment in plan.segments():
         q_MCJ, o_MCV, state_MJV = (x[:, segment].flatten(0, 2) for x in (queries, local, state))
         o_MCV = torch.baddbmm(o_MCV, q_MCJ, state_MJV)
         plan.store(o_MCV.mul_(scale / len(plan.gates)), segment, out)
-    return out
+    return out, *last
 
 
 def chunked_backward(

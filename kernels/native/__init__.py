@@ -35,6 +35,7 @@ class _Args(ctypes.Structure):
     _fields_ = [
         *((name, _View) for name in ('q', 'k', 'v', 'decay_fwd', 'decay_bwd')),
         *((name, _View) for name in ('o', 'dout', 'dq', 'dk', 'dv', 'dg_fwd', 'dg_bwd')),
+        *((name, ctypes.c_void_p * 2) for name in ('initial', 'last')),
         *((name, ctypes.c_int64) for name in (*'BTHKV', 'threads')),
         ('factor', ctypes.c_double),
     ]
@@ -52,6 +53,24 @@ def native_forward(
     out = torch.empty(v.shape, dtype=inputs[0].dtype)
     _run(inputs, scale, out=out)
     return out.to(v.dtype)
+
+
+def native_states(
+    q, k, v, g_fwd, g_bwd, initial_fwd, initial_bwd, scale: float,
+    gate_normalizer: float | None = None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:  # fmt: skip
+    """o, and the state [B, H, K, V] that each direction leaves; None where it does not run."""
+    inputs = _inputs(q, k, v, g_fwd, g_bwd, gate_normalizer)
+    dtype = inputs[0].dtype
+    B, _, H, K = q.shape
+    out = torch.empty(v.shape, dtype=dtype)
+    initial = [None if x is None else x.contiguous() for x in (initial_fwd, initial_bwd)]
+    last = [
+        None if g is None else torch.empty(B, H, K, v.shape[-1], dtype=dtype)
+        for g in (g_fwd, g_bwd)
+    ]
+    _run(inputs, scale, out=out, initial=initial, last=last)
+    return out.to(v.dtype), *last
 
 
 def native_backward(
@@ -98,7 +117,7 @@ def _decays(gate: Tensor | None, dtype: torch.dtype, normalizer: float | None) -
     return decays
 
 
-def _run(inputs, scale: float, out=None, dout=None, grads=(None,) * 5) -> None:
+def _run(inputs, scale: float, out=None, dout=None, grads=(None,) * 5, initial=(), last=()) -> None:
     """Write `out`, or, where `dout` is given, the gradients of the inputs."""
     library = load()
     expected = library.bi_gla_args_size()
@@ -110,6 +129,10 @@ def _run(inputs, scale: float, out=None, dout=None, grads=(None,) * 5) -> None:
     q, v, decays = inputs[0], inputs[2], inputs[3:]
     directions = sum(decay is not None for decay in decays)
     views = map(_View, (*inputs, out, dout, *grads))
-    args = _Args(*views, *q.shape, v.shape[-1], num_threads(), scale / directions)
+    states = (
+        (ctypes.c_void_p * 2)(*(None if x is None else x.data_ptr() for x in pair))
+        for pair in (initial, last)
+    )
+    args = _Args(*views, *states, *q.shape, v.shape[-1], num_threads(), scale / directions)
     function = getattr(library, f'bi_gla_{str(q.dtype).removeprefix("torch.")}')
     function(ctypes.byref(args), dout is not None)

@@ -4,6 +4,7 @@
 // Letters: B images, T tokens, H heads, K key width, V value width per head. The decays are exp of
 // the gates; a direction whose decays are missing does not run.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <new>
@@ -23,6 +24,9 @@ struct BiGlaArgs {
     View o;                   // written by the forward pass
     View dout;                // the gradient of o, read by the backward pass
     View dq, dk, dv, dg[2];   // written by the backward pass
+    // Contiguous [B, H, K, V]: what stands before the first token of each walk, and what the forward
+    // pass leaves after the last one; null for zeros, and for states that nobody asks for.
+    void *initial[2], *last[2];
     int64_t B, T, H, K, V;
     int64_t threads;          // that compute
     double factor;            // on the output, one half for two directions included
@@ -75,7 +79,14 @@ struct Walk {
     bool backward;   // from the last token on
     bool decay_lag;  // the decay is that of the token before: diag(decay_{t∓1})
     bool add;        // to what an earlier walk wrote
+    void *initial, *last;  // states as in BiGlaArgs
 };
+
+// Where the columns from v0 on of the state of a head begin.
+template <typename S>
+S *columns(void *states, const BiGlaArgs &x, int64_t b, int64_t h, int64_t v0) {
+    return static_cast<S *>(states) + (b * x.H + h) * x.K * x.V + v0;
+}
 
 // One walk for TILE values from v0 on. FIXED_K is K where the compiler is to know it, or 0.
 template <typename S, int FIXED_K>
@@ -87,6 +98,10 @@ void walk(const Walk &w, const BiGlaArgs &x, int64_t b, int64_t h, int64_t v0) {
     S *__restrict__ state = memory.data();
     S *__restrict__ q = state + K * TILE, *__restrict__ k = q + K, *__restrict__ a = k + K;
     S v[TILE] = {}, o[TILE];
+    if (w.initial) {
+        const S *from = columns<S>(w.initial, x, b, h, v0);
+        for (int64_t c = 0; c < K; c++) std::copy_n(from + c * x.V, width, state + c * TILE);
+    }
     for (int64_t i = 0; i < x.T; i++) {
         const int64_t t = w.backward ? x.T - 1 - i : i;
         const int64_t before = i ? t + (w.backward ? 1 : -1) : t;
@@ -109,6 +124,10 @@ void walk(const Walk &w, const BiGlaArgs &x, int64_t b, int64_t h, int64_t v0) {
         S *to = row<S>(w.o, b, t, h).at + v0;
         width == TILE ? write<S, TILE>(to, o, TILE, w.add) : write(to, o, width, w.add);
     }
+    if (w.last) {
+        S *to = columns<S>(w.last, x, b, h, v0);
+        for (int64_t c = 0; c < K; c++) std::copy_n(state + c * TILE, width, to + c * x.V);
+    }
 }
 
 // Both directions of a walk, a task an image, head and tile of values.
@@ -122,6 +141,8 @@ void walk_both(const BiGlaArgs &x, const Walk &first) {
             if (!x.decay[direction].data) continue;
             w.decay = x.decay[direction];
             w.backward = direction != first.backward;
+            w.initial = x.initial[direction];
+            w.last = x.last[direction];
             walk<S, FIXED_K>(w, x, i / (x.H * tiles), i / tiles % x.H, i % tiles * TILE);
             w.add = true;
         }
@@ -269,12 +290,12 @@ void gradients(const BiGlaArgs &x) {
 template <typename S, int FIXED_K>
 void run(const BiGlaArgs &x, bool with_gradients) {
     if (!with_gradients) {
-        walk_both<S, FIXED_K>(x, {x.q, x.k, {}, x.v, x.o, x.factor, false, false, false});
+        walk_both<S, FIXED_K>(x, {x.q, x.k, {}, x.v, x.o, x.factor, false, false, false, {}, {}});
         return;
     }
     // dv_t = k_t D_t. The gradient D of S walks the other way, with q as keys and dout as values:
     // D_t = diag(decay_{t±1}) D_{t±1} + q_tᵀ dout_t.
-    walk_both<S, FIXED_K>(x, {x.k, x.q, {}, x.dout, x.dv, x.factor, true, true, false});
+    walk_both<S, FIXED_K>(x, {x.k, x.q, {}, x.dout, x.dv, x.factor, true, true, false, {}, {}});
     gradients<S, FIXED_K>(x);
 }
 

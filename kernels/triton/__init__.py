@@ -127,8 +127,13 @@ def _check(tensors: dict[str, Tensor]) -> None:
             )
 
 
-def _states(call: _Call, x: Tensor, y: Tensor, of_keys: bool) -> Tensor:
-    """The states [2, B, H, N, K, V] that enter each chunk: of keys and values, or of gradients."""
+def _states(
+    call: _Call, x: Tensor, y: Tensor, of_keys: bool, ends: tuple[Tensor, Tensor] | None = None
+) -> Tensor:
+    """The states [2, B, H, N, K, V] that enter each chunk: of keys and values, or of gradients.
+
+    `ends` are the states [2, B, H, K, V] that the walks begin with, and where their last ones go.
+    """
     c = call.constants
     rows = call.B * call.H
     shape = (2, call.B, call.H, call.chunks, c['K'])
@@ -140,10 +145,12 @@ def _states(call: _Call, x: Tensor, y: Tensor, of_keys: bool) -> Tensor:
     )  # fmt: skip
     entering = torch.empty_like(own)
     directions = c['HAS_FWD'] + c['HAS_BWD']
+    # In the place of absent ends stand others, neither read nor written: STATES is False.
+    initial, last = ends or (own, entering)
     bi_gla_kernel_scan[(triton.cdiv(c['K'] * c['V'], SCAN_ENTRIES), directions * rows)](
-        p_state=own, p_decay=decay, p_entering=entering, N=call.chunks, rows=rows,
-        K=c['K'], V=c['V'], BN=SCAN_CHUNKS, BE=SCAN_ENTRIES,
-        HAS_FWD=c['HAS_FWD'], OF_KEYS=of_keys, num_warps=4,
+        p_state=own, p_decay=decay, p_entering=entering, p_initial=initial, p_last=last,
+        N=call.chunks, rows=rows, K=c['K'], V=c['V'], BN=SCAN_CHUNKS, BE=SCAN_ENTRIES,
+        HAS_FWD=c['HAS_FWD'], OF_KEYS=of_keys, STATES=ends is not None, num_warps=4,
     )  # fmt: skip
     return entering
 
@@ -157,11 +164,33 @@ def triton_forward(
     q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float | None = None
 ) -> Tensor:
     """Output o [B, T, H, V] in v's dtype, accumulated in float32."""
+    return _forward(_call(q, k, v, g_fwd, g_bwd, gate_normalizer), q, k, v, scale)
+
+
+def triton_states(
+    q, k, v, g_fwd, g_bwd, initial_fwd, initial_bwd, scale: float,
+    gate_normalizer: float | None = None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:  # fmt: skip
+    """Output, and the state [B, H, K, V] that each direction leaves; None where it does not run."""
     call = _call(q, k, v, g_fwd, g_bwd, gate_normalizer)
+    shape = (2, call.B, call.H, q.shape[-1], v.shape[-1])
+    initial = torch.zeros(shape, dtype=torch.float32, device=q.device)
+    for state, given in zip(initial, (initial_fwd, initial_bwd), strict=True):
+        if given is not None:
+            state.copy_(given)
+    last = torch.empty_like(initial)
+    out = _forward(call, q, k, v, scale, (initial, last))
+    # Copies, since outputs of an operator must not share memory.
+    return out, *(
+        None if g is None else state.clone() for g, state in zip((g_fwd, g_bwd), last, strict=True)
+    )
+
+
+def _forward(call: _Call, q, k, v, scale: float, ends=None) -> Tensor:
     c = call.constants
     out = torch.empty(v.shape, dtype=v.dtype, device=v.device)
     with _on_device(q):
-        entering = _states(call, k, v, of_keys=True)
+        entering = _states(call, k, v, of_keys=True, ends=ends)
         bi_gla_kernel_output[(call.sub_chunks, call.B * call.H)](
             **call.arguments(q=q, k=k, v=v), p_entering=entering, p_o=out,
             factor=scale / (c['HAS_FWD'] + c['HAS_BWD']), **c, num_warps=call.warps('output'),

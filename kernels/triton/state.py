@@ -94,15 +94,17 @@ def combine(b_a1, b_u1, b_a2, b_u2):
 
 @triton.jit(do_not_specialize=['N', 'rows'])
 def bi_gla_kernel_scan(
-    p_state, p_decay, p_entering, N: tl.int64, rows: tl.int64,
+    p_state, p_decay, p_entering, p_initial, p_last, N: tl.int64, rows: tl.int64,
     K: tl.constexpr, V: tl.constexpr, BN: tl.constexpr, BE: tl.constexpr,
-    HAS_FWD: tl.constexpr, OF_KEYS: tl.constexpr,
+    HAS_FWD: tl.constexpr, OF_KEYS: tl.constexpr, STATES: tl.constexpr,
 ):  # fmt: skip
     """Own states to the states that enter each chunk (equation 5; 8 for gradients).
 
     Forward states of keys run from the first chunk to the last, backward ones from the last to the
     first, and gradients against them. Tiles [BN, BE] of chunks and state entries are scanned in
-    parallel, one after the other. Grid: (ceil(K · V / BE), directions · B · H), `rows` = B · H.
+    parallel, one after the other. With STATES the walks begin with `p_initial` and write what they
+    end with to `p_last`, both [2, B, H, K, V]. Grid: (ceil(K · V / BE), directions · B · H),
+    `rows` = B · H.
     """
     o_e = tl.program_id(0) * BE + tl.arange(0, BE)
     i_row = tl.program_id(1).to(tl.int64)
@@ -113,8 +115,11 @@ def bi_gla_kernel_scan(
     p_entering += i_row * N * K * V
     p_decay += i_row * N * K
     o_r = tl.arange(0, BN)
-    b_carry = tl.zeros([BE], dtype=tl.float32)
     m_e = o_e < K * V
+    if STATES:
+        b_carry = tl.load(p_initial + i_row * K * V + o_e, mask=m_e, other=0.0)
+    else:
+        b_carry = tl.zeros([BE], dtype=tl.float32)
     first = tl.where(falls, N - 1, 0)
     tl.store(p_entering + first * K * V + o_e, b_carry, mask=m_e)
     for n_0 in range(0, N, BN):
@@ -129,6 +134,8 @@ def bi_gla_kernel_scan(
         m_next = (o_n + 1 < N)[:, None] & m_e[None, :]
         tl.store(p_entering + o_next[:, None] * K * V + o_e[None, :], b_h, mask=m_next)
         b_carry = tl.sum(tl.where((o_r == BN - 1)[:, None], b_h, 0.0), 0)
+    if STATES:
+        tl.store(p_last + i_row * K * V + o_e, b_carry, mask=m_e)
 
 
 @triton.jit

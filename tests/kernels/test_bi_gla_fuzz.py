@@ -12,13 +12,23 @@ from mmvig.kernels import bi_gla
 from mmvig.kernels.api import BACKENDS
 from tests.support.op_budgets import assert_within_rounding_bounds
 from tests.support.op_cases import inputs
-from tests.support.op_strategies import Case, cases
+from tests.support.op_strategies import Case, cases, cases_in_parts
 
 
 @pytest.mark.parametrize('backend', ['reference', 'chunked', 'native'])
 @given(case=cases())
 def test_any_call(backend, poisoned, case: Case):
     error = assert_within_rounding_bounds(case, backend)
+    assume(error is not None)
+    target(error, label='largest error / budget')
+
+
+@pytest.mark.parametrize('backend', ['reference', 'chunked', 'native'])
+@given(chosen=cases_in_parts())
+def test_any_parts(backend, poisoned, chosen):
+    """With states, a part at a time, in the error budget of the whole."""
+    case, parts = chosen
+    error = assert_within_rounding_bounds(case, backend, parts=parts)
     assume(error is not None)
     target(error, label='largest error / budget')
 
@@ -82,7 +92,7 @@ def test_any_wrong_call_is_refused(backend, data):
     gates = data.draw(st.sampled_from([(), ('g_fwd',), ('g_bwd',)]), label='no gates')
     for name in gates:
         args[name] = None
-    kind = data.draw(st.sampled_from(['one', 'empty', 'option', 'no gate']))
+    kind = data.draw(st.sampled_from(['one', 'empty', 'option', 'no gate', 'state']))
     if kind == 'one':
         name = data.draw(st.sampled_from([name for name in NAMES if args[name] is not None]))
         spoil = data.draw(st.sampled_from(SPOILS))
@@ -100,6 +110,17 @@ def test_any_wrong_call_is_refused(backend, data):
                 args[name] = args[name].narrow(axis, 0, 0)
     elif kind == 'option':
         options |= data.draw(st.sampled_from(OPTIONS))
+    elif kind == 'state':
+        B, H, K, V = (sizes[axis] for axis in 'BHKV')
+        states = [None if args[gate] is None else torch.zeros(B, H, K, V) for gate in NAMES[3:]]
+        which = data.draw(st.integers(0, 1))
+        if states[which] is None:
+            states[which] = torch.zeros(B, H, K, V)  # of a direction that does not run
+        else:
+            states[which] = data.draw(st.sampled_from(SPOILS))(states[which], data)
+            if states[which] is None:
+                return  # a call with one state
+        options['initial_states'] = tuple(states)
     else:
         args['g_fwd'] = args['g_bwd'] = None
     with pytest.raises((TypeError, ValueError)):

@@ -33,9 +33,10 @@ def check(tmp_path_factory) -> tuple[subprocess.CompletedProcess, list[dict]]:
 
 def test_every_kernel_builds(check):
     _, rows = check
-    # 6 launches, 7 in float32, where each direction has its own gradient launch; two widths, two
-    # chips.
-    assert len(rows) == 2 * 2 * (7 + 6 + 6)
+    # 6 launches, 7 in float32, where each direction has its own gradient launch, and the scan with
+    # states; two widths, two chips.
+    assert len(rows) == 2 * 2 * (8 + 7 + 7)
+    assert sum(row['kernel'].endswith(' of keys with states') for row in rows) == 2 * 2 * 3
     assert {row['sm'] for row in rows} == {'80', '90'}
     assert {row['dtype'] for row in rows} == {'float32', 'bfloat16', 'float16'}
 
@@ -78,16 +79,20 @@ from mmvig.kernels.shapes import Shape
 from tools.kernel_builds import launches_of
 random.seed(0)
 lengths = [1, 2, 16, 64, 70000, *(random.randrange(1, 70000) for _ in range(45))]
-kernels = set()
+kernels, states = set(), set()
 for i, T in enumerate(lengths):
-    launches = launches_of(Shape(1 + i % 3, T, (1, 3, 6, 12)[i % 4], 16, 32), torch.bfloat16)
+    shape = Shape(1 + i % 3, T, (1, 3, 6, 12)[i % 4], 16, 32)
+    launches = launches_of(shape, torch.bfloat16)
     kernels |= {launch.build(90) for launch in launches}
+    launches = launches_of(shape, torch.bfloat16, states=True)
+    states |= {launch.build(90) for launch in launches}
 other = {launch.build(90) for launch in launches_of(Shape(1, 64, 3, 16, 32), torch.float32)}
-print(len(set(lengths)), len(kernels), len(kernels | other))
+print(len(set(lengths)), len(kernels), len(kernels | other), len(states - kernels))
 """
     done = python('-c', code)
     assert done.returncode == 0, done.stderr[-2000:]
-    lengths, kernels, with_float32 = map(int, done.stdout.split())
+    lengths, kernels, with_float32, of_states = map(int, done.stdout.split())
     assert lengths == 50
     assert kernels == 6
     assert with_float32 == 6 + 7 - 2, 'only the scans are the same'
+    assert of_states == 1, 'only the scan knows of states'

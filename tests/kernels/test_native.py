@@ -15,19 +15,33 @@ from mmvig.kernels.api import BACKENDS
 from mmvig.kernels.native import build
 from tests.support.op_budgets import assert_within_twice_the_loop
 from tests.support.op_cases import inputs, run
+from tests.support.op_states import in_parts, states_for
 
 NATIVE = BACKENDS['native']
 
 
-@pytest.mark.parametrize(('K', 'V'), [(16, 32), (32, 64), (1, 1), (15, 17), (40, 16), (64, 48)])
+# The widths that the compiler knows, and others that fill no register.
+WIDTHS = ((16, 32), (32, 64), (1, 1), (15, 17), (40, 16), (64, 48))
+
+
+@pytest.mark.parametrize(('K', 'V'), WIDTHS)
 @pytest.mark.parametrize('directions', ['both', 'fwd', 'bwd'])
 def test_widths(K, V, directions, poisoned):
-    """The widths that the compiler knows, and others that fill no register."""
     assert_within_twice_the_loop(NATIVE, inputs(75, K=K, V=V, dtype=torch.float32), directions)
     args = inputs(75, K=K, V=V)
     expected = run(BACKENDS['reference'], args, directions)
     for x, true in zip(run(NATIVE, args, directions), expected, strict=True):
         torch.testing.assert_close(x, true, atol=1e-12 * max(1, true.abs().max()), rtol=0)
+
+
+@pytest.mark.parametrize(('K', 'V'), WIDTHS)
+def test_widths_of_states(K, V, poisoned):
+    """Each task has sixteen columns of a state, the last one of a head perhaps fewer."""
+    args = inputs(50, K=K, V=V)
+    states = states_for(*args)
+    expected = in_parts(*args, cuts=(), initial=states, backend='reference')
+    found = in_parts(*args, cuts=(1, 20), initial=states, backend='native')
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize('threads', [1, 2, 5])

@@ -22,7 +22,8 @@ from tests.support.op_budgets import (
     assert_within_twice_the_loop,
 )
 from tests.support.op_cases import inputs, run
-from tests.support.op_strategies import PLAIN, Case, cases
+from tests.support.op_states import in_parts, states_for
+from tests.support.op_strategies import PLAIN, Case, cases, cases_in_parts
 
 pytestmark = pytest.mark.slow
 
@@ -198,17 +199,68 @@ def small_gate_gradients(direction: str) -> Case:
     )
 
 
+def products_of(case: Case) -> float:
+    """The relative error of a term that tensor cores make; float32 keeps all its digits."""
+    exact = torch.float32 in (case.dtypes[name] for name in ('q', 'k', 'v'))
+    return 0.0 if exact else TENSOR_CORES
+
+
 # The interpreter is slow: a tenth as many examples as of other backends, and smaller ones.
 @settings(max_examples=settings.default.max_examples // 10)
 @given(case=cases(TRITON_DTYPES, longest=33, widest=18, heads=1))
 @example(case=small_gate_gradients('fwd'))
 @example(case=small_gate_gradients('bwd'))
 def test_any_call(case, device, poisoned):
-    exact = torch.float32 in (case.dtypes[name] for name in ('q', 'k', 'v'))
-    products = 0.0 if exact else TENSOR_CORES
-    error = assert_within_rounding_bounds(case, 'triton', products, device)
+    error = assert_within_rounding_bounds(case, 'triton', products_of(case), device)
     assume(error is not None)
     target(error, label='largest error / budget')
+
+
+@pytest.mark.parametrize('directions', ['both', 'fwd', 'bwd'])
+def test_states_of_parts(directions, inputs_on, poisoned):
+    """Cuts at the borders of sub-chunks and chunks and beside them, and parts of one token."""
+    args = inputs_on(100, H=1)
+    states = [state.mT.contiguous().mT for state in states_for(*args)]
+    assert not any(state.is_contiguous() for state in states)
+    if directions != 'both':
+        other = {'fwd': 1, 'bwd': 0}[directions]
+        args[3 + other] = states[other] = None
+    found = in_parts(*args, cuts=(16, 81, 82), initial=states, backend='triton')
+    exact, loop = (
+        bi_gla(
+            *(None if x is None else x.to(dtype) for x in args),
+            initial_states=[None if x is None else x.to(dtype) for x in states],
+            return_states=True,
+            backend='reference',
+        )
+        for dtype in (torch.float64, torch.float32)
+    )
+    for x, true, plain in zip(*map(flat, (found, exact, loop)), strict=True):
+        assert x.dtype == torch.float32
+        allowed = 2 * (plain.double() - true).abs().max()
+        allowed += 2 * torch.finfo(torch.float32).eps * true.abs().max()
+        assert (x.double() - true).abs().max() <= allowed
+
+
+def flat(result) -> list[torch.Tensor]:
+    """The output and the states there are."""
+    return [result[0], *(state for state in result[1] if state is not None)]
+
+
+@settings(max_examples=settings.default.max_examples // 20)
+@given(chosen=cases_in_parts(2, dtypes=TRITON_DTYPES, longest=33, widest=18, heads=1))
+def test_any_parts(chosen, device, poisoned):
+    case, parts = chosen
+    error = assert_within_rounding_bounds(case, 'triton', products_of(case), device, parts=parts)
+    assume(error is not None)
+    target(error, label='largest error / budget')
+
+
+def test_operator_contract_with_states(inputs_on, device):
+    args = inputs_on(20, H=1, K=2, V=3)
+    state = torch.randn(1, 1, 2, 3, device=device)
+    for call in ((*args, None, state, 0.5), (*args[:4], None, state, None, 0.5, 16.0)):
+        torch.library.opcheck(torch.ops.mmvig.bi_gla_triton_states, call)
 
 
 def test_agrees_with_the_chunk_form(inputs_on):

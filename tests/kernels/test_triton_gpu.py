@@ -13,7 +13,7 @@ from mmvig.kernels import bi_gla
 from mmvig.kernels import triton as triton_backend
 from mmvig.kernels.shapes import LENGTHS, SHAPES, Shape
 from tests.support.op_budgets import TENSOR_CORES, assert_within_rounding_bounds
-from tests.support.op_strategies import PLAIN, Case, Layout
+from tests.support.op_strategies import PLAIN, Case, Layout, Parts
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason='needs a GPU: these shapes take hours in the interpreter'
@@ -53,10 +53,10 @@ def make_case(
     )
 
 
-def check(case: Case) -> None:
+def check(case: Case, parts: Parts | None = None) -> None:
     exact = case.dtypes['q'] == torch.float32
     error = assert_within_rounding_bounds(
-        case, 'triton', 0.0 if exact else TENSOR_CORES, 'cuda', plain='chunked'
+        case, 'triton', 0.0 if exact else TENSOR_CORES, 'cuda', plain='chunked', parts=parts
     )
     assert error is not None, 'the result should fit its dtype'
 
@@ -101,6 +101,14 @@ def test_one_gate_per_head(dtype, poisoned):
 @pytest.mark.parametrize('layout', LAYOUTS)
 def test_strides(layout, dtype, poisoned):
     check(make_case(SMALL, dtype, layout=LAYOUTS[layout]))
+
+
+@pytest.mark.parametrize('dtype', DTYPES, ids=str)
+@pytest.mark.parametrize('directions', ['both', 'fwd', 'bwd'])
+def test_parts_with_states(directions, dtype, poisoned):
+    """Strips of an image of other lengths, one of a single token among them."""
+    case = make_case(Shape(1, 16_800, 6, 16, 32), dtype, directions)
+    check(case, Parts((1, 2, 4096, 9000, 16_799), dict.fromkeys(case.gates, PLAIN), seed=1))
 
 
 @pytest.mark.parametrize('dtype', DTYPES, ids=str)

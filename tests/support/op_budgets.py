@@ -5,6 +5,7 @@ dtypes; no number in them is tuned.
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,9 +14,11 @@ from mmvig.kernels import bi_gla
 from mmvig.kernels.reference import bi_gla_reference
 
 from .op_cases import run
-from .op_strategies import Case
+from .op_states import in_parts
+from .op_strategies import Case, Parts
 
 NAMES = ('o', 'dq', 'dk', 'dv', 'dg_fwd', 'dg_bwd')
+DIRECTIONS = ('fwd', 'bwd')
 
 # A tensor core reads the ten leading bits of a fraction. Up to three factors of a term are read so:
 # keys that enter a state, the state, and the queries that read it.
@@ -40,7 +43,12 @@ def assert_within_twice_the_loop(function, args, directions: str = 'both') -> No
 
 
 def assert_within_rounding_bounds(
-    case: Case, backend: str, products: float = 0.0, device: str = 'cpu', plain: str = 'reference'
+    case: Case,
+    backend: str,
+    products: float = 0.0,
+    device: str = 'cpu',
+    plain: str = 'reference',
+    parts: Parts | None = None,
 ) -> float | None:
     """Output and gradients differ from float64 by at most the budget.
 
@@ -58,29 +66,35 @@ def assert_within_rounding_bounds(
         plain: the backend in plain torch that is the truth in float64 and gives the error to
             double. 'chunked' where a token loop would take hours; it equals the loop in float64
             (`test_bi_gla.py`).
+        parts: initial states, and where the sequence is cut for the backend alone. Output and last
+            states are compared then, as states have no gradients.
 
     Returns:
         The largest error as a fraction of its budget; None if a result does not fit its dtype.
     """
     tensors = case.tensors(device)
+    run_whole = run_tested = _run_case
+    if parts is not None:
+        tensors |= parts.initial_states(case, device)
+        run_whole, run_tested = partial(_run_parts, cuts=()), partial(_run_parts, cuts=parts.cuts)
     contiguous = {name: x.contiguous() for name, x in tensors.items()}
     exact = {name: x.double() for name, x in contiguous.items()}
-    truth = _run_case(case, exact, plain)
+    truth = run_whole(case, exact, plain)
     for name, x in truth.items():
-        dtype = tensors['v' if name == 'o' else name[1:]].dtype
+        dtype = _like(name, tensors).dtype
         if not x.abs().max() < torch.finfo(dtype).max / 2:
             return None
-    sizes = _run_case(
+    sizes = run_whole(
         case, {name: x if name in case.gates else x.abs() for name, x in exact.items()}, plain
     )
-    loops = [(_run_case(case, contiguous, plain), 1.0)]
+    loops = [(run_whole(case, contiguous, plain), 1.0)]
     compute = torch.float32
     for x in tensors.values():
         compute = torch.promote_types(compute, x.dtype)
     if compute == torch.float64:  # the loop is the truth there; what it errs in float32, scaled
         ratio = torch.finfo(torch.float64).eps / torch.finfo(torch.float32).eps
         floats = {name: x.float() for name, x in contiguous.items()}
-        loops.append((_run_case(case, floats, plain), ratio))
+        loops.append((run_whole(case, floats, plain), ratio))
 
     _, T, _, K, V = case.sizes.values()
     roundings = 3 * T + K + V
@@ -88,8 +102,8 @@ def assert_within_rounding_bounds(
         roundings = math.sqrt(roundings)
     lost = roundings * torch.finfo(compute).eps / 2 + products
     worst = 0.0
-    for name, x in _run_case(case, tensors, backend).items():
-        true, argument = truth[name], tensors['v' if name == 'o' else name[1:]]
+    for name, x in run_tested(case, tensors, backend).items():
+        true, argument = truth[name], _like(name, tensors)
         assert (x.shape, x.dtype) == (argument.shape, argument.dtype)
         assert torch.isfinite(x).all(), f'{name} is not finite'
         rounding = torch.finfo(x.dtype)
@@ -115,6 +129,25 @@ def _run_case(case: Case, tensors: dict[str, Tensor], backend: str) -> dict[str,
     return {'o': out.detach()} | {
         f'd{name}': grad for name, grad in zip(leaves, grads, strict=True)
     }
+
+
+def _run_parts(case: Case, tensors: dict[str, Tensor], backend: str, cuts) -> dict[str, Tensor]:
+    """The output and the last states, a part of the sequence at a time."""
+    out, last = in_parts(
+        *(tensors.get(name) for name in ('q', 'k', 'v', 'g_fwd', 'g_bwd')),
+        cuts=cuts,
+        initial=tuple(tensors.get(f'state_{direction}') for direction in DIRECTIONS),
+        scale=case.scale,
+        gate_normalizer=case.gate_normalizer,
+        backend=backend,
+    )
+    states = zip(DIRECTIONS, last, strict=True)
+    return {'o': out} | {f'state_{way}': state for way, state in states if state is not None}
+
+
+def _like(name: str, tensors: dict[str, Tensor]) -> Tensor:
+    """The argument that has the shape and dtype of a result."""
+    return tensors['v' if name == 'o' else name.removeprefix('d')]
 
 
 def _error(x: Tensor, true: Tensor) -> float:

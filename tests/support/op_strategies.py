@@ -6,6 +6,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from mmvig.kernels.dtypes import compute_dtype
+
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 # Where chunks (32, 64), sub-chunks (16) and tiles (16) of the backends begin and end, and between.
 BORDERS = (15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 150)
@@ -104,6 +106,29 @@ def _gates(kind: str | float, sizes, logits: bool, rng) -> Tensor:
     return torch.stack(list(kinds.values())).gather(0, choice[None])[0]
 
 
+class Parts(NamedTuple):
+    """Where a sequence is cut, and the states that it begins with in each direction."""
+
+    cuts: tuple[int, ...]
+    layouts: dict[str, Layout]
+    seed: int
+
+    def initial_states(self, case: Case, device: str = 'cpu') -> dict[str, Tensor]:
+        """state_fwd and state_bwd, [B, H, K, V] in the dtype of sums, as large as one token's."""
+        rng = torch.Generator().manual_seed(self.seed)
+        B, _, H, K, V = case.sizes.values()
+        dtype = compute_dtype(*case.tensors().values())
+        size = 10.0 ** (case.magnitudes['k'] + case.magnitudes['v'])
+
+        def draw(sizes):
+            return (torch.randn(sizes, generator=rng) * size).to(device, dtype)
+
+        return {
+            gate.replace('g', 'state'): self.layouts[gate].place((B, H, K, V), draw)
+            for gate in case.gates
+        }
+
+
 @st.composite
 def layouts(draw) -> Layout:
     if draw(st.booleans()):
@@ -149,4 +174,23 @@ def cases(draw, dtypes=DTYPES, longest: int = 150, widest: int = 70, heads: int 
         gate_normalizer=draw(normalizers),
         scale=draw(st.one_of(st.none(), st.floats(0.01, 10))),
         seed=draw(st.integers(0, 2**31)),
+    )
+
+
+@st.composite
+def cases_in_parts(draw, most_cuts: int = 4, **limits) -> tuple[Case, Parts]:
+    """Any call with states, and up to so many cuts anywhere.
+
+    Both gates have one dtype: the first pass over the parts takes one of them, and sums are to be
+    taken in the dtype that they have in the second, which takes both.
+    """
+    case = draw(cases(**limits))
+    gate_dtypes = dict.fromkeys(case.gates, case.dtypes[next(iter(case.gates))])
+    case = case._replace(dtypes=case.dtypes | gate_dtypes)
+    T = case.sizes['T']
+    cuts = draw(st.sets(st.integers(1, T - 1), max_size=most_cuts)) if T > 1 else ()
+    return case, Parts(
+        tuple(sorted(cuts)),
+        {gate: draw(layouts()) for gate in case.gates},
+        draw(st.integers(0, 2**31)),
     )

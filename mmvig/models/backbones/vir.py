@@ -29,9 +29,9 @@ class ViR(PlainBackbone):
     been published.
 
     In autoregressive mode a token reads only those before it in raster order, and `step` takes one
-    token at a time in constant memory. Detection and segmentation want the bidirectional mode. An
-    image whose sides are no multiples of 16 is padded with zeros at its right and lower border. The
-    maps are contiguous NCHW tensors.
+    or a few tokens at a time in constant memory. Detection and segmentation want the bidirectional
+    mode. An image whose sides are no multiples of 16 is padded with zeros at its right and lower
+    border. The maps are contiguous NCHW tensors.
 
     Args:
         arch (str | dict): 'nano' (for CPUs, ours), 'tiny', 'small', 'base', 'large', or a dict with
@@ -139,22 +139,23 @@ class ViR(PlainBackbone):
             return x_BTC[:, -1]
         return to_nchw(x_BTC[:, : rows * columns].unflatten(1, (rows, columns)))
 
-    def step(self, states: list[Tensor] | None, token_BC: Tensor) -> tuple[list[Tensor], Tensor]:
-        """One token through all blocks, in memory that does not grow with their number.
+    def step(self, states: list[Tensor] | None, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The next tokens through all blocks, in memory that does not grow with those before them.
 
-        The tokens are those of `to_blocks(embed(image))`, one after the other; the outputs those of
-        the last block after the final norm.
+        The tokens are those of `to_blocks(embed(image))`, one after the other or in parts of any
+        length; the outputs those of the last block after the final norm.
 
         Args:
             states: None before the first token, then what the last call returned: one state
                 [B, H, K, V] for each block.
-            token_BC: the token, [B, C].
+            x: one token [B, C], or the next T of them [B, T, C], which need `torch.no_grad()`.
 
         Returns:
-            tuple[list[Tensor], Tensor]: the next states, and the output [B, C].
+            tuple[list[Tensor], Tensor]: the next states, and the outputs, in the shape of x.
 
         Raises:
             ValueError: the backbone is bidirectional, or returns no output of the last block.
+            RuntimeError: gradients of several tokens would be recorded.
         """
         if not hasattr(self, 'norm'):
             raise ValueError(
@@ -163,9 +164,9 @@ class ViR(PlainBackbone):
             )
         following = []
         for block, state in zip(self.blocks, states or [None] * len(self.blocks), strict=True):
-            state, token_BC = block.step(state, token_BC)
+            state, x = block.step(state, x)
             following.append(state)
-        return following, self.norm(token_BC)
+        return following, self.norm(x)
 
     def freezable_parts(self) -> Iterator[list[nn.Module | nn.Parameter]]:
         stem, *blocks = super().freezable_parts()

@@ -6,10 +6,11 @@ Dimension letters as in gated_linear_attention.py.
 from collections.abc import Callable
 
 import torch
-from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
 from mmvig.ops.tokenwise import tokenwise
+
+from .drop_path import DropPath
 
 
 class LayerScale(nn.Module):
@@ -58,14 +59,17 @@ class Block(nn.Module):
         self.scale2 = LayerScale(channels, layer_scale) if scaled else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.scale1(self.mixer(self.norm1(x))))
+        return self.merge(x, self.mixer(self.norm1(x)))
+
+    def merge(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """The block's output, of its input and of what the mixer made of norm1(x)."""
+        x = x + self.drop_path(self.scale1(mixed))
         return x + self.drop_path(self.scale2(self._feed_forward(x)))
 
-    def step(self, state: Tensor | None, x_BC: Tensor) -> tuple[Tensor, Tensor]:
-        """One token of a sequence, for a mixer that has `step`: the next state, and the output."""
-        state, mixed_BC = self.mixer.step(state, self.norm1(x_BC))
-        x_BC = x_BC + self.drop_path(self.scale1(mixed_BC))
-        return state, x_BC + self.drop_path(self.scale2(self._feed_forward(x_BC)))
+    def step(self, state: Tensor | None, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The next tokens of a sequence, for a mixer that has `step`: next state and output."""
+        state, mixed = self.mixer.step(state, self.norm1(x))
+        return state, self.merge(x, mixed)
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         return tokenwise(lambda x: self.mlp(self.norm2(x)), x, modules=(self.norm2, self.mlp))

@@ -6,6 +6,9 @@ One fixed decay γ per head, here by its natural logarithm. With q_t scaled by K
     recurrent   S_t = γ S_{t-1} + k_tᵀ v_t          o_t = q_t S_t
     chunkwise   inside a chunk the first, from chunk to chunk the second
 
+The state S is that of `bi_gla`, for which decays are gates. Chunkwise parts of a sequence and
+single tokens can follow one another in any order: each takes the state that the one before it left.
+
 There is no gate, no softmax and no norm. The authors' published code multiplies the scores by M and
 then takes a softmax over them, in its parallel form only: what M sets to 0 then counts as a score
 of 0, so that form looks ahead and disagrees with their other two. Here the paper's formula stands,
@@ -48,11 +51,15 @@ def chunkwise(
     log_decay_H: Tensor,
     bidirectional: bool,
     backend: str = 'auto',
-) -> Tensor:
-    """Linear in T: gated linear attention whose gates are one constant per head, not stored."""
+    **states,
+) -> Tensor | tuple[Tensor, tuple[Tensor | None, Tensor | None]]:
+    """Linear in T: gated linear attention whose gates are one constant per head, not stored.
+
+    `states` are `initial_states` and `return_states` of `bi_gla`.
+    """
     gate_BTHK = log_decay_H[:, None].expand(k_BTHK.shape)
     backward = gate_BTHK if bidirectional else None
-    return bi_gla(q_BTHK, k_BTHK, v_BTHV, gate_BTHK, backward, backend=backend)
+    return bi_gla(q_BTHK, k_BTHK, v_BTHV, gate_BTHK, backward, backend=backend, **states)
 
 
 def recurrent(
@@ -75,10 +82,12 @@ def step(
 ) -> tuple[Tensor, Tensor]:
     """One token of the recurrent form: the next state, and the output [B, H, V].
 
-    The state is None before the first token, and in the dtype of `log_decay_H` after it: what is
-    summed over a whole sequence keeps its precision under autocast.
+    The state is None before the first token, and in the dtype of `log_decay_H`, at least float32,
+    after it: what is summed over a whole sequence keeps its precision under autocast. For a single
+    token this is several times faster than `bi_gla`, and unlike there, states have gradients.
     """
-    update_BHKV = (k_BHK[..., :, None] * v_BHV[..., None, :]).to(log_decay_H.dtype)
+    dtype = torch.promote_types(log_decay_H.dtype, torch.float32)
+    update_BHKV = (k_BHK[..., :, None] * v_BHV[..., None, :]).to(dtype)
     if state_BHKV is not None:
         update_BHKV = update_BHKV + log_decay_H.exp()[:, None, None] * state_BHKV
     scaled_BHK = q_BHK * q_BHK.shape[-1] ** -0.5
@@ -122,6 +131,7 @@ class Retention(nn.Module):
             raise ValueError(f'expected form to be one of {", ".join(FORMS)}; got {form!r}')
         self.heads = heads
         self.bidirectional = bidirectional
+        self.backend = backend
         options = dict(backend=backend) if form == 'chunkwise' else {}
         self.retain = partial(FORMS[form], **options)
         self.qkv = Linear(channels, 3 * channels)
@@ -133,19 +143,31 @@ class Retention(nn.Module):
         o_BTHV = self.retain(*self._heads(x_BTC), self.log_decay, self.bidirectional)
         return self.proj(o_BTHV.flatten(2))
 
-    def step(self, state_BHKV: Tensor | None, x_BC: Tensor) -> tuple[Tensor, Tensor]:
-        """One token after those that `state` remembers: the next state, and the output [B, C].
+    def step(self, state_BHKV: Tensor | None, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The tokens after those that `state` remembers: the next state, and their outputs.
+
+        Args:
+            state_BHKV: None before the first token, then what the last call returned.
+            x: one token [B, C], or several that follow one another [B, T, C], which need
+                `torch.no_grad()`.
 
         Raises:
             ValueError: the retention is bidirectional, so that an output depends on later tokens.
+            RuntimeError: gradients of several tokens would be recorded.
         """
         if self.bidirectional:
             raise ValueError(
                 'expected an autoregressive retention: in bidirectional mode an output depends on '
                 "tokens that have not come yet; build it with mode='autoregressive'"
             )
-        state, o_BHV = step(state_BHKV, *self._heads(x_BC), self.log_decay)
-        return state, self.proj(o_BHV.flatten(1))
+        if x.dim() == 2:
+            state_BHKV, o = step(state_BHKV, *self._heads(x), self.log_decay)
+        else:
+            o, (state_BHKV, _) = chunkwise(
+                *self._heads(x), self.log_decay, False, self.backend,
+                initial_states=(state_BHKV, None), return_states=True,
+            )  # fmt: skip
+        return state_BHKV, self.proj(o.flatten(-2))
 
     def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
         return self.qkv(x).unflatten(-1, (3, self.heads, -1)).unbind(-3)
