@@ -83,8 +83,9 @@ def small_scan_tiles(monkeypatch):
 
 @pytest.fixture
 def inputs_on(device):
-    """Inputs in float32 where the backend runs; one image unless a test wants more."""
-    return partial(inputs, device=device, **{'dtype': torch.float32, 'B': 1})
+    """Inputs in float32 where the backend runs; one image, and interpreted one head, by default."""
+    heads = 1 if triton_backend.INTERPRETED else 2
+    return partial(inputs, device=device, **{'dtype': torch.float32, 'B': 1, 'H': heads})
 
 
 @pytest.mark.parametrize('T', [1, 5, 63, 64, 65, 200, 330])
@@ -114,7 +115,7 @@ def test_low_precision(dtype, inputs_on, poisoned):
 
 
 def test_mixed_dtypes(inputs_on, poisoned):
-    q, k, v, g_fwd, g_bwd = inputs_on(70)
+    q, k, v, g_fwd, g_bwd = inputs_on(70, H=2)
     args = [q.bfloat16(), k.half(), v.bfloat16(), g_fwd, g_bwd.bfloat16()]
     results = run(TRITON, args)
     assert [x.dtype for x in results[1:]] == [x.dtype for x in args]
@@ -134,7 +135,7 @@ def test_gates_from_logits(directions, inputs_on, poisoned):
 
 
 def test_strides_and_batch(inputs_on, poisoned):
-    args = inputs_on(70, B=2)
+    args = inputs_on(70, B=2, H=2)
     expected = bi_gla(*args, backend='triton')
     channel_major = [x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2) for x in args]
     every_other = [x.repeat_interleave(2, dim=1)[:, ::2] for x in args]
@@ -158,7 +159,7 @@ def call_with_strides_of(likes, *args):
 
 
 def test_broadcast_gates(inputs_on, device, poisoned):
-    q, k, v, *_ = inputs_on(70)
+    q, k, v, *_ = inputs_on(70, H=2)
     decay = torch.tensor([-0.05, -0.7], requires_grad=True, device=device)
     grads = []
     for backend in ('triton', 'reference'):
