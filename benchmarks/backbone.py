@@ -5,9 +5,10 @@
 
 Models are timed in turns within one run, so that noise of the machine affects all of them alike.
 `ms` is the median, `vs_swin_t` the median over rounds of the ratio to Swin-T's time in the same
-round. `peak_mib` is the growth of memory over one call, without the weights. For mmvig's models,
-`share_*` is the part of the forward time in the operator, convolutions, linear layers and norms
-(torch's profiler).
+round: mmdet's, or torchvision's where that is the only one measured. `peak_mib` is the growth of
+memory over one call, without the weights; a model that does not fit the GPU's memory at a size has
+no row. For mmvig's models, `share_*` is the part of the forward time in the operator, convolutions,
+linear layers and norms (torch's profiler).
 """
 
 import argparse
@@ -15,17 +16,16 @@ import gc
 import math
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.models import BUILDERS, OURS, QUADRATIC
+from benchmarks.models import BUILDERS, OURS, QUADRATIC, SWIN_T
 from benchmarks.options import DTYPES, MODES, make_parser, parse_args
 from benchmarks.rows import device_name, keep, origin, read
 from benchmarks.timing import Timer, allocator, peak_bytes
@@ -93,14 +93,16 @@ def measure_mode(
 ) -> Iterator[dict]:
     """A row for each model, timed in turns."""
     dtype = DTYPES[args.dtype]
-    calls = {name: partial(step, m, images, mode, dtype) for name, m in models.items()}
-    # The first round warms up.
-    rounds = [{name: timer(call) for name, call in calls.items()} for _ in range(args.runs + 1)][1:]
+    calls = {
+        name: call
+        for name, model in models.items()
+        if fits(name, call := partial(step, model, images, mode, dtype))  # which also warms up
+    }
+    rounds = [{name: timer(call) for name, call in calls.items()} for _ in range(args.runs)]
+    swin = next((name for name in SWIN_T if name in calls), None)
     for name, call in calls.items():
         ms = statistics.median(r[name] for r in rounds)
-        ratio = ''
-        if 'swin-t' in calls:
-            ratio = round(statistics.median(r[name] / r['swin-t'] for r in rounds), 3)
+        ratio = round(statistics.median(r[name] / r[swin] for r in rounds), 3) if swin else ''
         shares = dict.fromkeys((f'share_{part}' for part in PARTS), '')
         if mode == 'forward' and name in OURS:
             shares = time_shares(models[name], images, dtype)
@@ -114,8 +116,21 @@ def measure_mode(
         yield row | origin()
 
 
+def fits(name: str, call: Callable[[], None]) -> bool:
+    """Run once; False, and a line on stderr, where the GPU's memory is too small for it."""
+    try:
+        call()
+    except torch.cuda.OutOfMemoryError as error:
+        sys.stderr.write(f'left out: {name}: {str(error).splitlines()[0]}\n')
+        torch.cuda.empty_cache()
+        return False
+    return True
+
+
 def plot(path: Path) -> None:
     """Time and memory against pixels, with the slope of each curve beside its name."""
+    from matplotlib.figure import Figure  # measuring does without
+
     rows = read(path)
     setting = itemgetter('device', 'mode', 'dtype', 'batch', 'threads', 'allocator')
     for group in sorted({setting(row) for row in rows}):

@@ -99,5 +99,6 @@ BUILDERS: dict[str, Callable[[], Provider | None]] = {
     'sdpa': lambda: sdpa,
 }
 FORWARD_ONLY = ('token-loop', 'chunked-compiled')
+TOKEN_BY_TOKEN = ('token-loop', 'fla-recurrent')
 OTHER_FUNCTION = ('sdpa',)  # not checked against the reference
 SLOW_TO_BUILD = ('chunked-compiled',)  # minutes for each length; only when asked for by name

@@ -8,18 +8,45 @@ at stride 16.
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from torch import nn
+from torch import Tensor, nn
 
 from mmvig.models.backbones import MultiScaleViG, PlainViG
 
 
-def _swin(depths: tuple[int, ...]) -> nn.Module:
+def _swin(depths: tuple[int, ...]) -> nn.Module | None:
+    if find_spec('mmdet') is None:
+        return None
     from mmdet.models import SwinTransformer
 
     return SwinTransformer(embed_dims=96, depths=depths, num_heads=(3, 6, 12, 24), window_size=7)
 
 
-def _mmpretrain(name: str, **settings) -> nn.Module:
+class TorchvisionSwin(nn.Module):
+    """torchvision's Swin-T as a backbone with a norm for each map, as mmdet's has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models import swin_t
+
+        self.features = swin_t().features
+        self.norms = nn.ModuleList(nn.LayerNorm(96 << i) for i in range(4))
+
+    def forward(self, image_BCYX: Tensor) -> list[Tensor]:
+        x, maps = image_BCYX, []
+        for i, part in enumerate(self.features):  # patches or merging, then blocks, by turns
+            x = part(x)
+            if i % 2:
+                maps.append(self.norms[i // 2](x).permute(0, 3, 1, 2).contiguous())
+        return maps
+
+
+def _torchvision_swin() -> nn.Module | None:
+    return None if find_spec('torchvision') is None else TorchvisionSwin()
+
+
+def _mmpretrain(name: str, **settings) -> nn.Module | None:
+    if find_spec('mmpretrain') is None:
+        return None
     import mmpretrain.models
 
     return getattr(mmpretrain.models, name)(out_indices=(0, 1, 2, 3), **settings)
@@ -37,16 +64,19 @@ def _deit(name: str) -> nn.Module | None:
 
 
 BUILDERS: dict[str, Callable[[], nn.Module | None]] = {
+    'vig-nano': lambda: MultiScaleViG('nano'),
     'vig-tiny': lambda: MultiScaleViG('tiny'),
     'vig-small': lambda: MultiScaleViG('small'),
     'vig-base': lambda: MultiScaleViG('base'),
     'vig-plain-tiny': lambda: PlainViG('tiny'),
     'swin-t': lambda: _swin((2, 2, 6, 2)),
     'swin-s': lambda: _swin((2, 2, 18, 2)),
+    'swin-t-torchvision': _torchvision_swin,
     'convnext-t': lambda: _mmpretrain('ConvNeXt', arch='tiny', gap_before_final_norm=False),
     'resnet-50': lambda: _mmpretrain('ResNet', depth=50),
     'deit-t': lambda: _deit('deit_tiny_patch16_224'),
     'deit-s': lambda: _deit('deit_small_patch16_224'),
 }
-OURS = ('vig-tiny', 'vig-small', 'vig-base', 'vig-plain-tiny')
+OURS = ('vig-nano', 'vig-tiny', 'vig-small', 'vig-base', 'vig-plain-tiny')
+SWIN_T = ('swin-t', 'swin-t-torchvision')  # what ratios are taken to: the first that is there
 QUADRATIC = ('deit-t', 'deit-s')

@@ -1,6 +1,7 @@
 """Rows of measurements in a CSV file: their origin, and how new rows replace older ones."""
 
 import csv
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,16 +16,20 @@ from mmvig import __version__
 def origin() -> dict[str, object]:
     """What a number depends on besides the code: threads, versions, commit and command."""
     program = f'python -m benchmarks.{Path(sys.argv[0]).stem}'
-    commit = subprocess.run(
-        ['git', 'rev-parse', '--short', 'HEAD'],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-    )
     return dict(
         threads=torch.get_num_threads(), torch=torch.__version__, triton=triton.__version__,
-        mmvig=__version__, commit=commit.stdout.strip(), command=' '.join([program, *sys.argv[1:]]),
+        mmvig=__version__, commit=commit(), command=' '.join([program, *sys.argv[1:]]),
     )  # fmt: skip
+
+
+def commit() -> str:
+    """The commit of the checkout: `MMVIG_COMMIT`, for copies without their history, or git's."""
+    command = ['git', 'rev-parse', '--short', 'HEAD']
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    except FileNotFoundError:  # a machine without git
+        return os.environ.get('MMVIG_COMMIT', '')
+    return os.environ.get('MMVIG_COMMIT', done.stdout.strip())
 
 
 def device_name(device: str) -> str:

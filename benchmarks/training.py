@@ -37,6 +37,7 @@ from mmvig.datasets.shapes import draw
 
 CONFIGS = {'det': 'vig_maskrcnn', 'seg': 'vig_upernet'}
 MODELS_COMPARED = ('vig-tiny', 'swin-t')
+MODELS_MINI = ('vig-nano',)
 PARTS = ('data', 'backbone', 'heads', 'backward', 'optimizer')
 KEY = ('model', 'config', 'batch', 'dtype', 'device', 'threads', 'allocator')
 SIDE = (640, 480)  # of the drawn image, as most of COCO's are
@@ -127,11 +128,13 @@ def trace(training: Training, path: Path) -> None:
 
 def measure(args: argparse.Namespace) -> Iterator[dict]:
     """A row for each model."""
-    cfg = Config.fromfile(get_config(CONFIGS[args.kind]))
+    name_of_config = CONFIGS[args.kind] + ('_mini' if args.mini else '')
+    models = MODELS_MINI if args.mini else MODELS_COMPARED
+    cfg = Config.fromfile(get_config(name_of_config))
     init_default_scope(cfg.default_scope)
     with tempfile.TemporaryDirectory() as folder:
         args.item = sample(args.kind, Path(folder))
-        trainings = {name: Training(name, cfg, args) for name in MODELS_COMPARED}
+        trainings = {name: Training(name, cfg, args) for name in models}
         rounds = []
         for _ in range(args.runs + 1):  # the first one warms up
             torch.manual_seed(0)
@@ -139,13 +142,16 @@ def measure(args: argparse.Namespace) -> Iterator[dict]:
         totals = [{name: sum(step.values()) for name, step in r.items()} for r in rounds[1:]]
         for name, training in trainings.items():
             parts = {part: statistics.median(r[name][part] for r in rounds[1:]) for part in PARTS}
+            vs_swin_t = ''
+            if 'swin-t' in trainings:
+                vs_swin_t = round(statistics.median(t[name] / t['swin-t'] for t in totals), 3)
             if args.trace:
                 trace(training, args.trace / f'{args.kind}-{name}.json')
             row = dict(
-                model=name, config=CONFIGS[args.kind], batch=args.batch, dtype=args.dtype,
+                model=name, config=name_of_config, batch=args.batch, dtype=args.dtype,
                 device=device_name(args.device), threads=torch.get_num_threads(),
                 allocator=allocator(), ms=round(statistics.median(t[name] for t in totals), 1),
-                vs_swin_t=round(statistics.median(t[name] / t['swin-t'] for t in totals), 3),
+                vs_swin_t=vs_swin_t,
                 **{part: round(ms, 1) for part, ms in parts.items()},
                 peak_mib=round(peak_bytes(args.device, training.step) / 2**20, 1), runs=args.runs,
             )  # fmt: skip
@@ -156,6 +162,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = make_parser(__doc__, runs=5)
     parser.add_argument('kind', choices=CONFIGS)
     parser.add_argument('--batch', type=int, help='2 by default; 1 for det on a CPU')
+    parser.add_argument('--mini', action='store_true', help='the mini config, only ViG nano')
     parser.add_argument('--trace', type=Path, help='folder for Chrome traces of one step each')
     args = parse_args(parser, argv, gpu_dtype='float32')
     # UperNet normalizes 1×1 maps over the batch, which needs two images.

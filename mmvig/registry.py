@@ -1,10 +1,29 @@
 """The registry scope `mmvig`: `type='mmvig.MultiScaleViG'` builds in a config of any MM library.
 
 mmengine imports this module when it meets the scope, and `locations` when it looks a name up, so a
-config needs no `custom_imports`.
+config needs no `custom_imports`. Without mmengine there are no configs and nothing is registered:
+the backbones are then plain torch modules.
 """
 
-from mmengine import registry as root
+from types import SimpleNamespace
+
+from mmvig.optional import import_or_none
+
+
+class _NoRegistry:
+    """Stands in for every registry where mmengine is not installed: classes stay as they are."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        pass
+
+    def register_module(self):
+        return lambda cls: cls
+
+
+_REGISTRIES = ('MODELS', 'DATASETS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'HOOKS', 'RUNNERS', 'STRATEGIES')
+root = import_or_none('mmengine.registry') or SimpleNamespace(
+    Registry=_NoRegistry, **dict.fromkeys(_REGISTRIES)
+)
 
 MODELS = root.Registry(
     'model',

@@ -1,5 +1,6 @@
 """Reading weights safely, and into a backbone: no key on either side is left out silently."""
 
+import logging
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -7,11 +8,10 @@ from pickle import UnpicklingError
 from urllib.error import URLError
 
 import torch
-from mmengine.dist import barrier, get_rank
-from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from mmvig.messages import join_some
+from mmvig.optional import import_or_none
 
 from . import safe_globals
 from .input_channels import fit_input_channels
@@ -69,8 +69,10 @@ def _check_kind(path: str) -> None:
 
 
 def _fetch(url: str, map_location: str) -> dict:
-    if get_rank() > 0:
-        barrier()  # the first process fills the cache for all
+    together = distributed.is_available() and distributed.is_initialized()
+    first = not together or distributed.get_rank() == 0
+    if not first:
+        distributed.barrier()  # the first process fills the cache for all
     try:
         return torch.hub.load_state_dict_from_url(
             url, map_location=map_location, progress=False, weights_only=True
@@ -84,8 +86,8 @@ def _fetch(url: str, map_location: str) -> dict:
             'weights with --cfg-options model.backbone.init_cfg=None'
         ) from error
     finally:
-        if get_rank() == 0:
-            barrier()
+        if together and first:
+            distributed.barrier()
 
 
 def weights_of(checkpoint: Mapping, source: str = 'the checkpoint') -> Mapping[str, Tensor]:
@@ -160,9 +162,18 @@ def load_pretrained(backbone: nn.Module, source: str, prefix: str = '') -> None:
         ('left out output norms this backbone does not use', unused_norms),
     ):
         if keys:
-            print_log(f'{source}: {what}: {join_some(keys)}', logger='current')
+            _log(f'{source}: {what}: {join_some(keys)}')
     if fitted:
-        print_log(f'{source}: {fitted}', logger='current')
+        _log(f'{source}: {fitted}')
+
+
+def _log(message: str) -> None:
+    """To the log of the run, or Python's where mmengine is not installed."""
+    mmengine_logging = import_or_none('mmengine.logging')
+    if mmengine_logging is None:
+        logging.getLogger(__name__).info(message)
+    else:
+        mmengine_logging.print_log(message, logger='current')
 
 
 def check_fit(

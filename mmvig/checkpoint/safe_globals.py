@@ -10,12 +10,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pickle import UnpicklingError
+from types import SimpleNamespace
 
 import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
-from mmengine.runner import checkpoint as mmengine_checkpoint
 
+from mmvig.optional import import_or_none
+
+mmengine_logging = import_or_none('mmengine.logging')
+mmengine_checkpoint = import_or_none('mmengine.runner.checkpoint') or SimpleNamespace()
+
+
+class _NoHistoryBuffer:
+    """Stands in for mmengine's, so that its checkpoints can be read where it is not installed."""
+
+    min = max = current = mean = None
+
+
+_NoHistoryBuffer.__module__ = 'mmengine.logging.history_buffer'
+_NoHistoryBuffer.__qualname__ = _NoHistoryBuffer.__name__ = 'HistoryBuffer'
+HistoryBuffer = mmengine_logging.HistoryBuffer if mmengine_logging else _NoHistoryBuffer
 # torch refuses to load anything where both variables are set.
 _FORCE, _FORBID = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 _LIST = 'get_torch_safe_globals'

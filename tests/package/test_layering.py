@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # A folder may import from itself and from what stands before it.
 RANKS = (
     'mmvig.messages',
+    'mmvig.optional',
     'mmvig.deploy',  # runs without torch
     'mmvig.kernels',
     'mmvig.ops',
@@ -18,6 +19,7 @@ RANKS = (
     'mmvig.checkpoint',
     'mmvig.models.layers',
     'mmvig.models',
+    'mmvig.streaming',
     'mmvig.datasets',
     'mmvig.configs',
     'mmvig',  # the package itself, which only offers `get_config`

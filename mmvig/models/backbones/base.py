@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from mmvig.checkpoint import load_pretrained
+from mmvig.models.base_module import BaseModule
 
 
 class Backbone(BaseModule):

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmvig.models.base_module import BaseModule
 from mmvig.models.layers.conv import ChannelsLast, ConvNorm, to_nchw
 from mmvig.registry import MODELS
 
