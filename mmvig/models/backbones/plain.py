@@ -89,14 +89,16 @@ class PlainBackbone(Backbone):
         x_BYXC = self.stem(padded.permute(0, 2, 3, 1).contiguous())
         return x_BYXC + self.positions(x_BYXC.shape[1], x_BYXC.shape[2])
 
-    def positions(self, rows: int, columns: int) -> Tensor:
-        """The position embedding on another grid, [1, rows, columns, C]."""
+    def positions(self, rows: int, columns: int, strip: slice | None = None) -> Tensor:
+        """The position embedding on another grid, [1, rows, columns, C], or a strip of its rows."""
         grid_BYXC = self.pos_embed.unflatten(1, (self.grid, self.grid))
         if not is_traced() and (rows, columns) == (self.grid, self.grid):
-            return grid_BYXC
+            return grid_BYXC if strip is None else grid_BYXC[:, strip]
         rows_YJ, columns_XI = (
             _resize_matrix(self.pos_embed, n, self.grid) for n in (rows, columns)
         )
+        if strip is not None:
+            rows_YJ = rows_YJ[strip]
         with torch.autocast(self.pos_embed.device.type, enabled=False):
             tall_BYIC = torch.einsum('yj,bjic->byic', rows_YJ, grid_BYXC)
             return torch.einsum('xi,byic->byxc', columns_XI, tall_BYIC)

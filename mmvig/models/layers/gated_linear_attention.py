@@ -76,22 +76,35 @@ class GatedLinearAttention2d(nn.Module):
             nn.init.xavier_uniform_(layer.weight, gain=2**-2.5)
 
     def forward(self, x_BYXC: Tensor) -> Tensor:
-        local_BYXC = self.activation(conv2d(self.local_conv, x_BYXC))
-        global_BTHV = self.global_attention(local_BYXC.flatten(1, 2))
-        global_BYXC = global_BTHV.flatten(2).unflatten(1, x_BYXC.shape[1:3])
-        modules = (self.inject_gate, self.global_norm, self.local_norm, self.activation, self.proj)
-        return tokenwise(self._inject, global_BYXC, local_BYXC, modules=modules)
+        local_BYXC = self.local_map(x_BYXC)
+        global_BTHV = self.global_attention(*self.project(local_BYXC.flatten(1, 2)))
+        return self.inject(global_BTHV, local_BYXC)
 
-    def global_attention(self, local_BTC: Tensor) -> Tensor:
-        """Bidirectional gated linear attention over all tokens, [B, T, H, V]."""
+    def local_map(self, x_BYXC: Tensor) -> Tensor:
+        """L, which all projections read."""
+        return self.activation(conv2d(self.local_conv, x_BYXC))
+
+    def project(self, local_BTC: Tensor) -> tuple[Tensor, ...]:
+        """q, k, v and the logits of both gates, by heads: [B, T, H, K or V]."""
         K, C = self.key_channels, local_BTC.shape[-1]
         q, k, v = self.qkv(local_BTC).split((K, K, C), dim=-1)
         g_fwd, g_bwd = self.gate_up(self.gate_down(local_BTC)).split((K, K), dim=-1)
+        return tuple(map(self._split_heads, (q, k, v, g_fwd, g_bwd)))
+
+    def global_attention(self, *projected: Tensor | None, **states) -> Tensor | tuple:
+        """Bidirectional gated linear attention over all tokens, [B, T, H, V].
+
+        `states` are `initial_states` and `return_states` of `bi_gla`, for a part of the tokens.
+        """
         return bi_gla(
-            *map(self._split_heads, (q, k, v, g_fwd, g_bwd)),
-            gate_normalizer=self.GATE_NORMALIZER,
-            backend=self.backend,
+            *projected, gate_normalizer=self.GATE_NORMALIZER, backend=self.backend, **states
         )
+
+    def inject(self, global_BTHV: Tensor, local_BYXC: Tensor) -> Tensor:
+        """What is seen globally and locally, mixed by a gate, [B, Y, X, C]."""
+        global_BYXC = global_BTHV.flatten(2).unflatten(1, local_BYXC.shape[1:3])
+        modules = (self.inject_gate, self.global_norm, self.local_norm, self.activation, self.proj)
+        return tokenwise(self._inject, global_BYXC, local_BYXC, modules=modules)
 
     def _inject(self, global_TC: Tensor, local_TC: Tensor) -> Tensor:
         gate = self.inject_gate(local_TC).sigmoid()

@@ -34,10 +34,14 @@ from mmvig.ops.linear import Linear
 EPS = 1e-6  # an average whose gates are all shut is 0
 
 
-def global_context(gate_BYXH: Tensor, value_BYXHV: Tensor) -> Tensor:
-    """The average value of the image, weighed by the gates: [B, 1, 1, H, V]."""
-    total_BHV = torch.einsum('byxh,byxhv->bhv', gate_BYXH, value_BYXHV)
-    return (total_BHV / (gate_BYXH.sum((1, 2)) + EPS)[..., None])[:, None, None]
+def global_sums(gate_BYXH: Tensor, value_BYXHV: Tensor) -> tuple[Tensor, Tensor]:
+    """Over the image or a part of it: the weighed values [B, H, V] and the gates [B, H]."""
+    return torch.einsum('byxh,byxhv->bhv', gate_BYXH, value_BYXHV), gate_BYXH.sum((1, 2))
+
+
+def global_context(total_BHV: Tensor, weight_BH: Tensor) -> Tensor:
+    """The average value of the image, weighed by the gates, of its sums: [B, 1, 1, H, V]."""
+    return (total_BHV / (weight_BH + EPS)[..., None])[:, None, None]
 
 
 def local_context(gate_BYXH: Tensor, value_BYXHV: Tensor, window: int) -> Tensor:
@@ -85,14 +89,24 @@ class KeyOnlyAttention2d(nn.Module):
         self.proj = Linear(channels, channels, bias=False)
 
     def forward(self, x_BYXC: Tensor) -> Tensor:
+        key, gate, value = self.project(x_BYXC)
+        with torch.autocast(x_BYXC.device.type, enabled=False):
+            context = global_context(*global_sums(gate, value))
+        return self.read(key, gate, value, context)
+
+    def project(self, x_BYXC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys [B, Y, X, C]; gates [B, Y, X, H] and values [B, Y, X, H, V] for averages."""
         key, value = self.key(x_BYXC), self.value(x_BYXC)
         gate = self.saliency(key).sigmoid()
-        with torch.autocast(x_BYXC.device.type, enabled=False):
-            exact = torch.promote_types(value.dtype, torch.float32)
-            gate, value = gate.to(exact), value.to(exact).unflatten(-1, (self.heads, -1))
+        exact = torch.promote_types(value.dtype, torch.float32)
+        return key, gate.to(exact), value.to(exact).unflatten(-1, (self.heads, -1))
+
+    def read(self, key: Tensor, gate: Tensor, value: Tensor, context: Tensor) -> Tensor:
+        """What each token takes of the window around it and of the global context."""
+        with torch.autocast(key.device.type, enabled=False):
             local = local_context(gate, value, self.window).flatten(3)
-            context = global_context(gate, value).flatten(3)
-        return self.proj(local + key.sigmoid() * context)
+            mixed = local + key.sigmoid() * context.flatten(3)
+        return self.proj(mixed)
 
 
 class DepthwiseSeparableConv2d(nn.Module):
