@@ -23,7 +23,12 @@ What a training can go on without is a warning in its log, once: annotations tha
 below `filter_cfg.min_size`), and classes that no annotation, mask or image has, with what the masks
 have instead (`tests/checks/test_coco.py`, `test_occurrence.py`). COCO files and lists are read
 whole; of larger sets 200 masks, 20 000 labels of images or 5 000 images with boxes of other formats
-are looked at, evenly spread, and the warning says of how many.
+are looked at, evenly spread, and the warning says of how many. Another warning names sections of
+OpenMMLab 2.x, and variables such as `train_pipeline` that a config overrides without effect, as its
+base has copied them (`tests/checks/test_unread.py`).
+
+A first step that fails for a reason which no check knows is one line too, with the part of the
+model that was at work: `the first step fails, at model.…` (`tests/checks/test_first_step.py`).
 
 Another `train.py`, such as mmdet's own, runs the same configs without these checks. A config gets
 most of them there too by `runner_type = 'mmvig.CheckedRunner'` (model, classes, samples, masks,

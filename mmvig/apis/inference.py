@@ -12,13 +12,16 @@ from torch import nn
 
 from mmvig import checkpoint as checkpoints
 from mmvig.checks.errors import one_line
+from mmvig.checks.model import accepted_channels
 from mmvig.checks.pure_python import by_names
 
+from .class_names import class_names
 from .fork import use_one_thread_after_fork
 from .images import ImageError, ModelInput, load, to_rgb
 from .names import name_results
 from .result_folder import ResultFolder
 from .tasks import Classification, Detection, Prediction, Segmentation
+from .video import Video
 
 TASKS = {'mmdet': Detection, 'mmseg': Segmentation, 'mmpretrain': Classification}
 
@@ -53,7 +56,8 @@ class Predictor:
             raise ValueError(
                 f'expected a config with default_scope mmdet, mmseg or mmpretrain, got {scope!r}'
             )
-        weights = checkpoints.weights_of(checkpoints.read(path), path)
+        checkpoint = checkpoints.read(path)
+        weights = checkpoints.weights_of(checkpoint, path)
         init_default_scope(scope)
         use_one_thread_after_fork()
         self.cfg = cfg
@@ -61,6 +65,8 @@ class Predictor:
         self._task = TASKS[scope](cfg, path, device)
         self.task = self._task.name
         checkpoints.check_fit(self.model, weights, path)
+        if names := class_names(cfg, checkpoint):
+            self._task.name_classes(names)
 
     @property
     def model(self) -> nn.Module:
@@ -70,7 +76,6 @@ class Predictor:
     def classes(self) -> Sequence[str] | None:
         return self._task.classes
 
-    @torch.inference_mode()
     def predict(
         self,
         images: Iterable[ModelInput],
@@ -90,13 +95,35 @@ class Predictor:
             on_error: called for each image that cannot be read or prepared, which is then left out.
 
         Raises:
-            ImageError: an image cannot be read or prepared, and there is no `on_error`.
+            ImageError: an image cannot be read or prepared, and there is no `on_error`; or the
+                model does not read the channels of a video, which is told before the first frame.
         """
         init_default_scope(self._scope)
-        report = on_error or _raise
+        if isinstance(images, Video):
+            self._check_video(images)
+        return self._predict_all(images, batch_size, score_thr, draw, on_error or _raise)
+
+    @torch.inference_mode()
+    def _predict_all(
+        self,
+        images: Iterable[ModelInput],
+        batch_size: int,
+        score_thr: float,
+        draw: bool,
+        on_error: OnError,
+    ) -> Iterator[Prediction]:
+        init_default_scope(self._scope)  # another library's model may have been used in between
         rest = iter(images)
         while chunk := list(itertools.islice(rest, batch_size)):
-            yield from self._predict(_load(chunk, report), report, score_thr, draw)
+            yield from self._predict(_load(chunk, on_error), on_error, score_thr, draw)
+
+    def _check_video(self, video: Video) -> None:
+        try:
+            self._batch([(video.path, video.first)])
+        except ImageError:
+            raise
+        except Exception as error:
+            raise _cannot_prepare(video.path, video.first, error) from error
 
     def _predict(
         self, pairs: list[Pair], on_error: OnError, score_thr: float, draw: bool
@@ -123,13 +150,34 @@ class Predictor:
         if not pairs:
             return [], None
         try:
-            return pairs, self._task.prepare([loaded for _, loaded in pairs])
+            return pairs, self._batch(pairs)
         except Exception as error:
             if len(pairs) == 1:
-                on_error(_cannot_prepare(*pairs[0], error))
+                told = isinstance(error, ImageError)
+                on_error(error if told else _cannot_prepare(*pairs[0], error))
                 return [], None
         kept = [pair for pair in pairs if self._prepare([pair], on_error)[0]]
         return (kept, None) if len(kept) == len(pairs) else self._prepare(kept, on_error)
+
+    def _batch(self, pairs: list[Pair]) -> object:
+        """What the test pipeline makes of images.
+
+        Raises:
+            ImageError: an image has other channels than the model reads.
+            Exception: of the pipeline.
+        """
+        batch = self._task.prepare([loaded for _, loaded in pairs])
+        accepted = accepted_channels(self.model)
+        for (image, _), pixels in zip(pairs, batch.get('inputs', ()), strict=False):
+            if accepted and len(pixels) not in accepted:
+                name = image if isinstance(image, Path) else 'an array'
+                raise ImageError(
+                    image,
+                    f'expected a number of channels of {" or ".join(map(str, sorted(accepted)))} '
+                    f'after the test pipeline, as in_channels of model.backbone says, {name} has '
+                    f'{len(pixels)}',
+                )
+        return batch
 
     def __call__(
         self, images: Sequence[Path], out: Path, batch_size: int = 1, score_thr: float = 0.3

@@ -21,13 +21,17 @@ class LabelMaps:
         names: of the results by image; see `name_results`.
         cfg: config of mmseg, whose test data set tells.
         classes: number of the model's classes.
+
+    Attributes:
+        first: label of the first class.
+        dtype: of the maps.
     """
 
     def __init__(self, out: Path, names: Mapping[Path, str], cfg: Config, classes: int) -> None:
         self._out = out
         self._names = names
-        self._first = int(_reduces_zero_label(cfg))
-        self._dtype = np.uint8 if classes + self._first <= 256 else np.uint16
+        self.first = int(_reduces_zero_label(cfg))
+        self.dtype = np.uint8 if classes + self.first <= 256 else np.uint16
 
     def __enter__(self) -> 'LabelMaps':
         return self
@@ -36,7 +40,7 @@ class LabelMaps:
         pass
 
     def write(self, prediction: Prediction) -> None:
-        labels_YX = prediction.result.astype(self._dtype) + self._dtype(self._first)
+        labels_YX = prediction.result.astype(self.dtype) + self.dtype(self.first)
         mmcv.imwrite(labels_YX, str(self._out / f'{self._names[prediction.image]}.png'))
 
 

@@ -15,6 +15,7 @@ import mmcv
 import numpy as np
 from mmengine.config import Config
 
+from .class_names import whole_palette
 from .images import ModelInput, to_rgb
 
 
@@ -53,6 +54,10 @@ class Task(ABC):
     @abstractmethod
     def classes(self) -> Sequence[str] | None:
         """The names of the model's classes."""
+
+    @abstractmethod
+    def name_classes(self, names: Sequence[str]) -> None:
+        """Let the inferencer report and draw classes by these names."""
 
     def prepare(self, images: Sequence[ModelInput]) -> object:
         """The batch that the model takes, made by the test pipeline."""
@@ -108,6 +113,9 @@ class Detection(Task):
     def classes(self) -> Sequence[str]:
         return self.inferencer.visualizer.dataset_meta['classes']
 
+    def name_classes(self, names: Sequence[str]) -> None:
+        self.inferencer.visualizer.dataset_meta['classes'] = names
+
     def prepare(self, images: Sequence[ModelInput]) -> object:
         _, batch = super().prepare(images)  # mmdet's has the inputs beside it
         return batch
@@ -148,6 +156,11 @@ class Segmentation(Task):
     def classes(self) -> Sequence[str]:
         return self.inferencer.model.dataset_meta['classes']
 
+    def name_classes(self, names: Sequence[str]) -> None:
+        meta = self.inferencer.model.dataset_meta
+        palette = whole_palette(meta.get('palette'), len(names))
+        self.inferencer.model.dataset_meta = {'classes': names, 'palette': palette}
+
     def draw(
         self, pictures_YXC: list[np.ndarray], samples: list, score_thr: float
     ) -> list[np.ndarray]:
@@ -187,6 +200,9 @@ class Classification(Task):
     @property
     def classes(self) -> Sequence[str] | None:
         return self.inferencer.classes
+
+    def name_classes(self, names: Sequence[str]) -> None:
+        self.inferencer.classes = names
 
     def _as_input(self, image: ModelInput) -> str | np.ndarray:
         if isinstance(image, Path) and self._loads_gray:  # mmpretrain's inferencer loads colours

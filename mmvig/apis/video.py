@@ -26,6 +26,7 @@ class Video:
 
     Attributes:
         path: as given.
+        first: the first frame.
         fps: frames a second.
         size: width and height.
         count: frames by the header, which some formats only estimate; 0 if it does not tell.
@@ -38,18 +39,18 @@ class Video:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._capture = cv2.VideoCapture(str(path))
-        self._first = self._capture.read()[1]
-        if self._first is None:
+        self.first = self._capture.read()[1]
+        if self.first is None:
             raise ImageError(path, _cannot_read(path))
         fps = self._capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if math.isfinite(fps) and fps > 0 else DEFAULT_FPS
-        self.size = self._first.shape[1::-1]
+        self.size = self.first.shape[1::-1]
         self.count = max(0, int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)))
         self.frames_read = 0
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """All frames, once."""
-        frame, self._first = self._first, None
+        frame = self.first
         while frame is not None:
             self.frames_read += 1
             yield frame

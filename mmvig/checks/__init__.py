@@ -11,7 +11,10 @@ The runners (`mmvig.engine.runner`) check what only exists once it is built: the
 and the checkpoint.
 """
 
+from logging import WARNING
+
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from .config import check_sections, check_settings
 from .data import check_data
@@ -20,6 +23,7 @@ from .evaluation import check_evaluation
 from .model import check_classes, check_model
 from .options import check_section_names
 from .pure_python import by_names
+from .unread import describe_unread
 
 __all__ = ['UserError', 'check', 'check_classes', 'check_model']
 
@@ -41,3 +45,5 @@ def check(cfg: Config, *splits: str) -> None:
     check_sections(cfg, *(split for split in splits if split != 'val'))
     check_data(cfg, *splits)
     check_evaluation(cfg, *splits)
+    for sentence in describe_unread(cfg):
+        print_log(sentence, logger='current', level=WARNING)

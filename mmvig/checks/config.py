@@ -100,7 +100,8 @@ def check_sections(cfg: Config, *tasks: str) -> None:
         UserError: names the one that is not.
     """
     for section in ('model', *(name for task in tasks for name in SECTIONS[task])):
-        if not cfg.get(section):
+        value = cfg.get(section)
+        if value is None or not (value or section.endswith('_cfg')):  # the usual loop is `dict()`
             raise UserError(f'expected the config to have a section {section!r}, it has none')
 
 

@@ -37,13 +37,16 @@ def as_user_error() -> Iterator[None]:
         raise UserError(explain(error)) from error
 
 
-def explain(error: Exception, place: str = '', building: bool = True) -> str | None:
+def explain(
+    error: Exception, place: str = '', building: bool = True, first_step: str = ''
+) -> str | None:
     """The message for an error that a user's files or config cause; None for any other error.
 
     Args:
         error: from within an MM library.
         place: where files are written, for errors that name none.
         building: whether the parts of the config were being built.
+        first_step: where the first step was, if it was running.
     """
     if isinstance(error, UserError):
         return str(error)
@@ -58,6 +61,11 @@ def explain(error: Exception, place: str = '', building: bool = True) -> str | N
             f'{one_line(error)}: a batch norm got one value per channel, from one image of one '
             'pixel there. More images in a batch, train_dataloader.drop_last=True for the last '
             'one, or a norm without batches, such as GN'
+        )
+    if first_step:
+        return (
+            f'the first step fails, at {first_step}: {type(error).__name__}: {one_line(error)} '
+            f'({TRACEBACK}=1 shows the whole traceback)'
         )
     return _of_building(error) if building else None
 

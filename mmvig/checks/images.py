@@ -5,7 +5,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+
+from mmvig.deploy.images import is_cut_jpeg
 
 TAIL = 1024  # bytes at the end of a file in which its end marker is looked for
 
@@ -25,18 +26,17 @@ def check_image(path: str | Path) -> None:
     if not content:
         raise ValueError(f'expected an image, {path} is an empty file')
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    if decoded is None or is_cut_jpeg(path):
+    if decoded is None or is_cut_jpeg(content):
         raise ValueError(
             f'expected a whole image, {path} cannot be read as one: its {len(content)} bytes are '
             'cut short, damaged, or of another kind'
         )
 
 
-def is_cut_jpeg(path: str | Path) -> bool:
-    """Whether a JPEG file lacks its end, which OpenCV before 4.11 fills with grey in silence.
+def lacks_jpeg_end(path: str | Path) -> bool:
+    """Whether a JPEG file is cut short, at the cost of two short reads for one that is whole.
 
-    It costs two short reads, unless the last bytes are no end marker: there may be others after
-    the end, so Pillow decides.
+    Only where its last bytes are no end marker is it read: there may be others after the end.
     """
     with open(path, 'rb') as file:
         start = file.read(2)
@@ -44,9 +44,4 @@ def is_cut_jpeg(path: str | Path) -> bool:
         end = file.read().rstrip(b'\0')
     if start != b'\xff\xd8' or end.endswith(b'\xff\xd9'):
         return False
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except OSError:
-        return True
-    return False
+    return is_cut_jpeg(Path(path).read_bytes())

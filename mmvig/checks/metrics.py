@@ -6,6 +6,7 @@ Otherwise a wrong name ends the training after its first validation.
 import difflib
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 from mmengine.evaluator import BaseMetric, DumpResults, Evaluator
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.optim.scheduler.param_scheduler import ReduceOnPlateauParamScheduler
@@ -26,10 +27,14 @@ _SEGMENTATION = {
     'mDice': ('mDice', 'mAcc'),
     'mFscore': ('mFscore', 'mPrecision', 'mRecall'),
 }
+_FEWEST_COUNTS, _FEWEST_BY_CLASS = 3, 6
 # What a metric compares predictions with, and which step puts it into a sample.
 _TRUTH = {
     'CocoMetric': ('instances', "ann_file of the evaluator, or 'instances' in meta_keys of "
                                 'PackDetInputs'),
+    'OpenImagesMetric': ('instances', "a data set of Open Images, or 'instances' in meta_keys of "
+                                      'PackDetInputs'),
+    'VOCMetric': ('gt_instances', 'LoadAnnotations in the pipeline'),
     'IoUMetric': ('gt_sem_seg', 'LoadAnnotations in the pipeline'),
     'Accuracy': ('gt_label', 'a data set with labels, and PackInputs at the end of the pipeline'),
 }  # fmt: skip
@@ -138,7 +143,7 @@ def check_metrics(model: nn.Module, evaluator: Evaluator, split: str) -> None:
                 f"{type(model).__name__} has no mask head: {place}.metric='bbox'"
             )
         if kind == 'CocoMetric':
-            _check_known(f'{place}.metric_items', metric.metric_items, _COCO_ITEMS + _COCO_RECALLS)
+            _check_coco_settings(place, metric)
         elif kind == 'IoUMetric':
             _check_known(f'{place}.iou_metrics', names, _SEGMENTATION)
         elif kind == 'Accuracy':
@@ -174,6 +179,30 @@ def _check_known(place: str, names, known: Iterable[str]) -> None:
     if unknown := [name for name in names if name not in known]:
         raise UserError(
             f'expected {place} of {", ".join(known)}; got {", ".join(map(str, unknown))}'
+        )
+
+
+def _check_coco_settings(place: str, metric: BaseMetric) -> None:
+    """Settings that mmdet's metric reads after all images are predicted.
+
+    A list of thresholds, as configs have them, becomes what pycocotools compares with.
+    """
+    _check_known(f'{place}.metric_items', metric.metric_items, _COCO_ITEMS + _COCO_RECALLS)
+    if 'proposal_fast' in metric.metrics:
+        raise UserError(
+            f"expected {place}.metric='proposal', got 'proposal_fast', which fails with NumPy 1.24 "
+            'and later'
+        )
+    if len(metric.proposal_nums) < _FEWEST_COUNTS:
+        raise UserError(
+            f'expected three numbers or more in {place}.proposal_nums, as recalls are counted at '
+            f'the first three of them, got {list(metric.proposal_nums)}'
+        )
+    metric.iou_thrs = np.atleast_1d(metric.iou_thrs)
+    if metric.classwise and len(metric.iou_thrs) < _FEWEST_BY_CLASS:
+        raise UserError(
+            f'expected six numbers or more in {place}.iou_thrs beside classwise=True, as mmdet '
+            f'shows the first and the sixth of each class, got {metric.iou_thrs.tolist()}'
         )
 
 

@@ -24,6 +24,7 @@ def check_model(model: nn.Module) -> None:
     neck = getattr(model, 'neck', None)
     if neck is not None:
         _check_neck(neck, widths)
+        _check_levels(model)
         return
     for name in ('decode_head', 'auxiliary_head'):
         head = getattr(model, name, None)
@@ -66,11 +67,28 @@ def _is_strict(preprocessor: nn.Module | None) -> bool:
 
 
 def _check_neck(neck: nn.Module, widths: list[int]) -> None:
-    got = getattr(neck, 'in_channels', None)
+    """A neck, or the first of a list of them, reads the maps of the backbone."""
+    several = isinstance(neck, nn.Sequential)
+    got = getattr(neck[0] if several else neck, 'in_channels', None)
     if isinstance(got, list | tuple) and list(got) != widths:
         raise UserError(
-            f'expected model.neck.in_channels={widths}, the widths of the backbone, got {list(got)}'
+            f'expected model.neck{".0" if several else ""}.in_channels={widths}, the widths of '
+            f'the backbone, got {list(got)}'
         )
+
+
+def _check_levels(model: nn.Module) -> None:
+    """Heads have a stride for each map of the neck: mmdet asserts so at the first step."""
+    count = getattr(getattr(model, 'neck', None), 'num_outs', None)
+    for name in ('rpn_head', 'bbox_head'):
+        head = getattr(model, name, None)
+        for part in ('anchor_generator', 'prior_generator'):
+            strides = getattr(getattr(head, part, None), 'strides', None)
+            if isinstance(count, int) and isinstance(strides, list) and len(strides) != count:
+                raise UserError(
+                    f'expected model.neck.num_outs={len(strides)}, a map for each of the '
+                    f'{len(strides)} strides of model.{name}, got {count}'
+                )
 
 
 def _check_head(place: str, head: nn.Module, widths: list[int]) -> None:

@@ -31,7 +31,7 @@ def check_section_names(cfg: Config) -> None:
     Raises:
         UserError: one is; names the nearest.
     """
-    known = _known_sections()
+    known = known_sections()
     for name, value in cfg.items():
         if name not in known and isinstance(value, dict) and (hint := _did_you_mean(name, known)):
             raise UserError(f'the config has a section {name!r} that nothing reads{hint}')
@@ -65,7 +65,7 @@ def check_option(cfg: Config, key: str) -> None:
 
 
 def _check_new_name(key: str, node: Config | dict, path: list[str], name: str) -> None:
-    known = set(node.keys()) | (set() if path else _known_sections())
+    known = set(node.keys()) | (set() if path else known_sections())
     known |= _OPTIONAL.get('.'.join(path), set())
     is_open = any(part.endswith(_OPEN_DICTS) for part in path)
     if name not in known and 'type' not in node and not is_open:
@@ -74,7 +74,8 @@ def _check_new_name(key: str, node: Config | dict, path: list[str], name: str) -
         raise UserError(f'--cfg-options {key}: {place} has no {name!r}{hint}')
 
 
-def _known_sections() -> set[str]:
+def known_sections() -> set[str]:
+    """Names of the sections of a config that something reads."""
     return _OTHER_SECTIONS | set(inspect.signature(Runner.__init__).parameters)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from mmengine.dataset import Compose
 from PIL import Image
 
-from .images import check_image, is_cut_jpeg
+from .images import check_image, lacks_jpeg_end
 
 IGNORED = 255  # what mmseg's losses and metrics leave out, unless the config says otherwise
 WIDEST = 255  # label that mmseg keeps of masks with more bits
@@ -137,7 +137,7 @@ def _wide_labels(path: str) -> np.ndarray:
 
 def _check_whole(image: str | None) -> None:
     """Some versions of OpenCV return a part of an image without an error."""
-    if image and '://' not in str(image) and Path(image).is_file() and is_cut_jpeg(image):
+    if image and '://' not in str(image) and Path(image).is_file() and lacks_jpeg_end(image):
         try:
             check_image(image)
         except ValueError as problem:

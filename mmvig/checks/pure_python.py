@@ -5,6 +5,7 @@ hosts' inferencers, compare names.
 """
 
 from collections.abc import Iterator
+from types import FunctionType, ModuleType
 
 from mmengine import registry as root
 from mmengine.config import Config
@@ -27,7 +28,11 @@ def by_names(cfg: Config) -> Config:
     Raises:
         ImportError: a module or class that the config imports does not exist.
     """
-    content = cfg._to_lazy_dict()
+    content = {
+        name: value
+        for name, value in cfg._to_lazy_dict().items()
+        if not isinstance(value, ModuleType | FunctionType)  # such as `os`, which is not copied
+    }
     classes = list(_classes(content))
     if not classes:
         return cfg

@@ -10,6 +10,7 @@ from mmvig.checks import errors
 from mmvig.checks.errors import UserError
 from mmvig.checks.options import check_option
 from mmvig.checks.pure_python import by_names
+from mmvig.checks.unread import check_variable
 from mmvig.configs import find_library_bases, get_config
 from mmvig.engine.distributed import init_cpu_process_group
 
@@ -49,6 +50,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg = read_config(args.config)
     for key in args.cfg_options:
         check_option(cfg, key)
+        check_variable(cfg, key)
     try:
         cfg.merge_from_dict(args.cfg_options)
     except (TypeError, KeyError, IndexError, AttributeError) as error:

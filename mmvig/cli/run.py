@@ -17,7 +17,7 @@ from mmvig.checks import errors
 from mmvig.checks.config import check_folder
 from mmvig.checks.errors import UserError
 from mmvig.engine.distributed import describe_disconnect
-from mmvig.engine.runner import build_runner
+from mmvig.engine.runner import RunnerChecks, build_runner
 
 Main = Callable[[Sequence[str] | None], None]
 
@@ -69,7 +69,8 @@ def _act(cfg: Config, action: Callable[[Runner], None]) -> None:
     except Exception as error:
         started = runner is not None and getattr(runner, 'started', True)
         text = describe_disconnect(error)
-        text = text or errors.explain(error, cfg.work_dir, building=not started)
+        step = runner.describe_first_step(error) if isinstance(runner, RunnerChecks) else ''
+        text = text or errors.explain(error, cfg.work_dir, not started, step)
         if text is None:
             raise
         last = started and find_latest_checkpoint(cfg.work_dir)

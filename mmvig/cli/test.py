@@ -18,6 +18,7 @@ from mmvig.engine.resume.select import is_strategy_folder
 from .config import load_config
 from .options import make_runner_parser
 from .run import command, run
+from .tta import apply_tta
 
 ON_SHEET = 12
 
@@ -33,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         help='draw truth and predictions into DIR, the first on DIR/sheet.png',
     )
     parser.add_argument(
-        '--tta', action='store_true', help='average over the sizes and flips of `tta_pipeline`'
+        '--tta',
+        action='store_true',
+        help='average over the sizes and flips of `tta_pipeline`; without one, over a flip',
     )
     args = parser.parse_args(argv)
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
@@ -43,12 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         read_checkpoint(args.checkpoint)
     check(cfg, 'test')
     cfg.load_from = args.checkpoint
-    if args.tta:
-        missing = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
-        if missing:
-            raise UserError(f'--tta needs {" and ".join(missing)} in the config')
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-        cfg.model = dict(**cfg.tta_model, module=cfg.model)
+    note = apply_tta(cfg) if args.tta else ''
     if args.out:
         check_folder(Path(args.out).parent, 'the place of --out')
     if args.show_dir:
@@ -56,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         _show(cfg, str(Path(args.show_dir).resolve()))
 
     def action(runner: Runner) -> None:
+        if note:
+            runner.logger.info(note)
         if args.out:
             runner.test_evaluator.metrics.append(_dump(runner, args.out))
         runner.test()

@@ -103,7 +103,9 @@ def apply_tensorboard(cfg: Config, enable: bool) -> None:
         )
     local = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
     visualizer = cfg.get('visualizer') or local
-    backends = [*(visualizer.get('vis_backends') or []), dict(type='TensorboardVisBackend')]
+    backends = list(visualizer.get('vis_backends') or [])
+    if not any('Tensorboard' in str(backend.get('type')) for backend in backends):
+        backends.append(dict(type='TensorboardVisBackend'))
     cfg.visualizer = dict(visualizer, vis_backends=backends)
 
 

@@ -40,7 +40,7 @@ def encode(mask_YX: np.ndarray, top: int, left: int, shape: tuple[int, int]) -> 
 
 def decode(lengths: dict) -> np.ndarray:
     """The mask of run lengths, bool [Y, X]."""
-    counts = _decompress(lengths['counts'])
+    counts = decompress(lengths['counts'])
     height, width = lengths['size']
     values = np.arange(len(counts)) % 2 == 1
     return np.repeat(values, counts).reshape(width, height).T
@@ -58,7 +58,8 @@ def _compress(counts: np.ndarray) -> str:
     return (groups + (more << _BITS) + ord('0'))[written].astype(np.uint8).tobytes().decode()
 
 
-def _decompress(text: str) -> np.ndarray:
+def decompress(text: str) -> np.ndarray:
+    """Run lengths, int64, from their characters, which must be of the form above."""
     characters = np.frombuffer(text.encode(), np.uint8).astype(np.int64) - ord('0')
     last = characters < 0b100000
     ends = np.flatnonzero(last)

@@ -13,6 +13,7 @@ from mmengine.config import Config
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from mmvig.checks.first_step import FirstStep
 from mmvig.checks.pure_python import by_names
 
 from .build import build_model
@@ -41,8 +42,12 @@ def count_flops(cfg: Config, shape: tuple[int, int]) -> dict:
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         data = model.data_preprocessor(batch)
-        with counter:
-            model(**data, mode='tensor')
+        watch = FirstStep(model)  # parts that do not fit are told by their settings
+        try:
+            with counter:
+                model(**data, mode='tensor')
+        finally:
+            watch.close()
     flops = counter.get_flop_counts()
     root = type(model).__name__
     macs = {name: sum(ops.values()) // 2 for name, ops in flops.items()}

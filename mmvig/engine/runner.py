@@ -4,7 +4,7 @@
 `train.py`; `python -m mmvig train` does so by itself.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from mmengine.config import Config
@@ -13,7 +13,7 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, FlexibleRunner, Runner
 from torch import Tensor, nn
 from torch.distributed.fsdp import StateDictType
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from mmvig import checkpoint as checkpoints
 from mmvig import registry
@@ -21,8 +21,10 @@ from mmvig.checks import UserError, check_classes, check_model
 from mmvig.checks.batch_norm import check_batch_norms
 from mmvig.checks.channels import CheckedChannelPipeline
 from mmvig.checks.checkpoint import check_resumable
+from mmvig.checks.first_step import FirstStep
 from mmvig.checks.ignored_label import check_ignored_label, differing_metrics
 from mmvig.checks.label_maps import check_masks
+from mmvig.checks.losses import check_losses
 from mmvig.checks.metrics import (
     awaited_metrics,
     check_awaited_metrics,
@@ -31,11 +33,16 @@ from mmvig.checks.metrics import (
 )
 from mmvig.checks.model import accepted_channels, check_merged_views, check_palette
 from mmvig.checks.occurrence import check_occurrence
+from mmvig.checks.sampling import check_same_classes, check_sampler
+from mmvig.checks.supply import check_training_truth
 from mmvig.models.backbones.base import Backbone
 
 from .accumulated_batches import count_accumulated
+from .loaded_data import inner_datasets, place_of
 from .resume import rng_state
 from .resume.kept_settings import describe_resume
+
+FIRST_STEPS = ('before_train_iter', 'before_val_iter', 'before_test_iter')
 
 
 class RunnerChecks:
@@ -53,7 +60,7 @@ class RunnerChecks:
     - Batches whose gradients are summed (`accumulative_counts`) count for `auto_scale_lr`.
 
     Attributes:
-        started (bool): Whether iterations began; before that an error is the config's.
+        started (bool): Whether a step was done; before that an error is the config's.
 
     Raises:
         UserError, ValueError: see above; also in the methods of the runner.
@@ -61,6 +68,7 @@ class RunnerChecks:
     """
 
     started = False
+    _first_step: FirstStep | None = None
     _notes: tuple[str, ...] = ()
 
     def __init__(self, *args, **kwargs) -> None:
@@ -97,18 +105,20 @@ class RunnerChecks:
                 'has one, which may leave all out'
             ) from error
         model = _unwrap(self.model)
-        inner, ignored = list(_inner(loader.dataset)), ()
+        inner, ignored = list(inner_datasets(loader.dataset)), ()
+        if not hasattr(model, 'language_model'):  # whose classes are words
+            check_same_classes(loader.dataset, inner)
         for dataset in inner:  # before the workers get their copies
             classes = dataset.metainfo.get('classes')
-            check_classes(model, classes, _place(dataset))
-            check_palette(dataset.metainfo, _place(dataset))
+            check_classes(model, classes, place_of(dataset))
+            check_palette(dataset.metainfo, place_of(dataset))
             options = {'classes': classes, 'channels': accepted_channels(model)}
             if hasattr(dataset, 'reduce_zero_label'):
                 ignored = options['ignored'] = check_ignored_label(model, dataset)
                 if not dataset.backend_args:
                     check_masks(dataset)
             dataset.pipeline = CheckedChannelPipeline(dataset.pipeline, **options)
-        note = check_occurrence(inner, _place(loader.dataset), ignored)
+        note = check_occurrence(inner, place_of(loader.dataset), ignored)
         if note and note not in self._notes:  # the same data may serve to train and to validate
             self._notes = (*self._notes, note)
             self.logger.warning(note)
@@ -120,6 +130,10 @@ class RunnerChecks:
         model = _unwrap(self.model)
         model.train()  # as the loop does, so that frozen norms are in eval mode
         check_batch_norms(model, loop.dataloader)
+        check_sampler(loop, 'train')
+        check_losses(model)
+        for dataset in inner_datasets(loop.dataloader.dataset):
+            check_training_truth(model, dataset, place_of(dataset))
         if self._val_loop is None:
             for place, name in awaited_metrics(self.hooks, self.param_schedulers):
                 self.logger.warning(f'{place}, {name!r}, has no effect: there is no validation')
@@ -128,22 +142,18 @@ class RunnerChecks:
     def build_val_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """See `mmengine.runner.Runner.build_val_loop`."""
         loop = super().build_val_loop(loop)
+        check_sampler(loop, 'val')
         if not isinstance(getattr(loop, 'evaluator', None), Evaluator):
             return loop
         self._check_evaluation(loop, 'val')
         awaited = awaited_metrics(self.hooks, self.param_schedulers)
         check_awaited_metrics(loop.evaluator, awaited)
-        dataset = loop.dataloader.dataset
-        of_files = hasattr(dataset, 'full_init')  # a data set of mmengine
-        if of_files and len(dataset):
-            state = rng_state.get_rng_state()
-            check_truth(loop.evaluator, dataset[0], 'val')
-            rng_state.set_rng_state(state)
         return loop
 
     def build_test_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """See `mmengine.runner.Runner.build_test_loop`."""
         loop = super().build_test_loop(loop)
+        check_sampler(loop, 'test')
         if isinstance(getattr(loop, 'evaluator', None), Evaluator):
             self._check_evaluation(loop, 'test')
         return loop
@@ -154,14 +164,36 @@ class RunnerChecks:
         check_merged_views(_without_wrappers(self.model))
         for difference in differing_metrics(model, evaluator):
             self.logger.warning(f'{split}_evaluator: {difference}')
+        dataset = loop.dataloader.dataset
+        of_files = hasattr(dataset, 'full_init')  # a data set of mmengine
+        if of_files and len(dataset):
+            state = rng_state.get_rng_state()
+            check_truth(evaluator, dataset[0], split)
+            rng_state.set_rng_state(state)
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         """See `mmengine.runner.Runner.call_hook`."""
-        if fn_name in ('before_train', 'before_val', 'before_test'):
-            self.started = True
+        if fn_name in FIRST_STEPS and not self.started and not self.cfg.get('compile'):
+            self._watch_first_step()
+        if fn_name in ('after_train_iter', 'after_val_iter', 'after_test_iter'):
+            self._end_first_step()
         if fn_name == 'after_load_checkpoint':
             self._check_checkpoint(kwargs['checkpoint'])
         super().call_hook(fn_name, **kwargs)
+
+    def describe_first_step(self, error: Exception) -> str:
+        """Where the first step failed by an error; '' if it was not running."""
+        return self._first_step.describe(error) if self._first_step else ''
+
+    def _watch_first_step(self) -> None:
+        if self._first_step is None:
+            self._first_step = FirstStep(_unwrap(self.model))
+
+    def _end_first_step(self) -> None:
+        self.started = True
+        if self._first_step is not None:
+            self._first_step.close()
+            self._first_step = None
 
     def _check_checkpoint(self, checkpoint: dict) -> None:
         source = str(self._load_from or self.work_dir)
@@ -273,21 +305,3 @@ def _of_backbone(by_key: Mapping[str, Tensor | torch.Size]) -> dict[str, Tensor 
     return {
         key.removeprefix(prefix): value for key, value in by_key.items() if key.startswith(prefix)
     }
-
-
-def _inner(dataset: Dataset) -> Iterator[Dataset]:
-    """The data sets with pipelines of their own, inside any wrappers."""
-    wrapped = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    for inner in wrapped:
-        if inner is not None:
-            yield from _inner(inner)
-        elif hasattr(dataset, 'prepare_data'):
-            yield dataset
-
-
-def _place(dataset: Dataset) -> str:
-    """The data set in the words of its config."""
-    inner = next(_inner(dataset), dataset)
-    prefix = getattr(inner, 'data_prefix', None) or {}
-    folders = [path for path in prefix.values() if isinstance(path, str) and path]
-    return f'{type(inner).__name__} of {getattr(inner, "ann_file", "") or ", ".join(folders)}'

@@ -43,6 +43,17 @@ def coco(**settings) -> dict:
     return reported(metric, sample)
 
 
+# A box that overlaps the true one by 0.6.
+SHIFTED = {
+    'img_id': 1, 'ori_shape': (64, 64),
+    'instances': [{'bbox': [0, 0, 10, 10], 'bbox_label': 0, 'ignore_flag': 0}],
+    'pred_instances': {
+        'bboxes': torch.tensor([[0.0, 0, 10, 6]]), 'scores': torch.tensor([0.9]),
+        'labels': torch.tensor([0]),
+    },
+}  # fmt: skip
+
+
 def iou(**settings) -> dict:
     metric = IoUMetric(**settings)
     metric.dataset_meta = {'classes': CLASSES}
@@ -160,3 +171,20 @@ def test_samples_without_truth_are_refused(metric, needed):
         check_truth(Evaluator(metric), sample, 'val')
     sample['data_samples'].set_field(torch.ones(1), needed, dtype=torch.Tensor)
     check_truth(Evaluator(metric), sample, 'val')
+
+
+def test_thresholds_in_a_list_count_as_the_standard_ones_do():
+    """mmdet compares a number with the whole list, which fails in NumPy."""
+    values = {}
+    for thresholds in (None, [0.5], 0.5, [0.5, 0.75]):
+        metric = CocoMetric(metric='bbox', iou_thrs=thresholds)
+        check_metrics(nn.Module(), Evaluator(metric), 'val')
+        metric.dataset_meta = {'classes': CLASSES}
+        metric.process({}, [SHIFTED])
+        values[str(thresholds)] = metric.evaluate(1)
+    standard = values.pop('None')
+    assert standard['coco/bbox_mAP_50'] == 1 > standard['coco/bbox_mAP_75'] == 0
+    for thresholds, found in values.items():
+        assert found['coco/bbox_mAP_50'] == 1, thresholds
+    assert values['[0.5]']['coco/bbox_mAP'] == values['0.5']['coco/bbox_mAP'] == 1
+    assert values['[0.5, 0.75]']['coco/bbox_mAP'] == 0.5

@@ -9,7 +9,7 @@ from mmengine.registry import DATASETS, init_default_scope
 
 from mmvig.checks import UserError, occurrence
 from mmvig.checks.occurrence import check_occurrence
-from mmvig.engine.runner import _inner
+from mmvig.engine.loaded_data import inner_datasets
 from tests.support import invalid_inputs as made
 from tests.support.classification_inputs import folders, labels
 
@@ -76,9 +76,9 @@ def test_only_ignored_labels_are_refused_unless_other_data_have_some(input_folde
     ignored = built('seg', data_prefix=prefix)
     with pytest.raises(UserError, match='none of the 4 masks has any: all are ignored'):
         check_occurrence([ignored], 'place')
-    assert check_occurrence(list(_inner(ConcatDataset([ignored, valid]))), 'place') is None
+    assert check_occurrence(list(inner_datasets(ConcatDataset([ignored, valid]))), 'place') is None
     with pytest.raises(UserError, match='none of the 4 masks has any: all are ignored'):
-        check_occurrence(list(_inner(RepeatDataset(ignored, 2))), 'place')
+        check_occurrence(list(inner_datasets(RepeatDataset(ignored, 2))), 'place')
 
 
 def test_a_large_set_is_looked_at_in_part(input_folder, monkeypatch):

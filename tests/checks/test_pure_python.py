@@ -1,5 +1,6 @@
 """Pure-Python configs, with classes as types, mean what configs with names mean."""
 
+import copy
 import importlib
 import sys
 
@@ -92,6 +93,15 @@ def test_a_class_without_a_path_stays():
 def test_a_config_with_names_is_left_alone():
     cfg = Config.fromfile(get_config('vig_maskrcnn_mini'))
     assert by_names(cfg) is cfg
+
+
+def test_modules_that_a_config_imports_are_no_settings(tmp_path):
+    """Runners copy their config, and a module cannot be copied."""
+    text = 'import os\nfrom mmdet.models import MaskRCNN\nmodel = dict(type=MaskRCNN)\n'
+    (tmp_path / 'lazy.py').write_text(f"{text}work_dir = os.path.join('a', 'b')\n")
+    named = by_names(Config.fromfile(tmp_path / 'lazy.py'))
+    assert set(named) == {'model', 'work_dir', 'default_scope'}
+    assert copy.deepcopy(named).work_dir == 'a/b'
 
 
 def test_an_import_that_fails_is_told(tmp_path, cli):

@@ -163,7 +163,6 @@ def test_two_processes_end_with_equal_weights(workspace):
         ),
         ('--amp needs a GPU', ['train', MINI, '--amp', 'bfloat16']),
         ("no config 'vig_maskrcnn_mni'; did you mean", ['train', 'vig_maskrcnn_mni']),
-        ('--tta needs tta_model and tta_pipeline in the config', ['test', MINI, TRAINED, '--tta']),
         ('expected --batch-size to be at least 1', [*PREDICT, '--batch-size', '0']),
         ('hostile.pth is refused', ['train', MINI, '--resume', 'hostile.pth']),
         ('expected --out to end in .pkl', ['test', MINI, 'cut.pth', '--out', 'x.json']),

@@ -10,6 +10,7 @@ from .error_cases_before_training import BEFORE_TRAINING
 from .error_cases_checkpoints import CHECKPOINTS
 from .error_cases_data import COCO, IMAGES, SEGMENTATION
 from .error_cases_fields import FIELDS, PATHS
+from .error_cases_parts import PARTS
 from .error_cases_untrained import LISTS, UNTRAINED
 from .invalid_inputs import Case, derived
 
@@ -165,6 +166,7 @@ GROUPS = {
     'Images to predict': IMAGES,
     'Configs': CONFIGS,
     'What would come up late': BEFORE_TRAINING,
+    'Parts that do not fit, and what is not read': PARTS,
     'Values of another type in a config': PATHS,
     'Commands': COMMANDS,
 }
