@@ -25,6 +25,7 @@ OPENMMLAB = [
 # What runs an exported model; OpenVINO is a second runtime beside onnxruntime.
 DEPLOY = ['onnxruntime>=1.23', 'opencv-python-headless', 'pillow']
 EXPORT = ['onnx>=1.22', 'onnxscript>=0.5', 'onnxruntime>=1.23']
+HUGE = ['rasterio>=1.4']
 OPENVINO = ['openvino>=2025.4']
 TEST = [
     'gradio',
@@ -77,6 +78,7 @@ setup(
         'deploy': DEPLOY,
         'onnx': EXPORT,
         'openvino': OPENVINO,
+        'huge': HUGE,
         'page': ['gradio'],
         'tensorboard': ['tensorboard'],
         'test': TEST,

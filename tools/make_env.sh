@@ -13,11 +13,11 @@ FAMILY=${FAMILY:-onedl}
 case $FAMILY in
     onedl)
         TARGET=env VENV=${VENV:-.venv} CONSTRAINTS=constraints.txt MMCV=onedl-mmcv
-        EXTRAS=onedl,onnx,openvino,test ;;
+        EXTRAS=onedl,onnx,openvino,huge,test ;;
     openmmlab)
         TARGET=env-openmmlab VENV=${VENV:-.venv-openmmlab}
         CONSTRAINTS=constraints-openmmlab.txt MMCV=mmcv
-        EXTRAS=openmmlab,test ;;  # the export needs a newer torch than these packages take
+        EXTRAS=openmmlab,huge,test ;;  # the export needs a newer torch than these packages take
     *) echo "make_env: expected FAMILY onedl or openmmlab, got $FAMILY" >&2; exit 1 ;;
 esac
 CACHE=${MMVIG_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mmvig}

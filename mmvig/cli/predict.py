@@ -5,7 +5,8 @@ The inferencer of the config's own library does the work: boxes and masks (mmdet
 sheet, and DIR/preds (mmdet, JSON), DIR/pred (mmseg, label maps) or DIR/preds.json (mmpretrain) the
 rest. `--results` writes what evaluation servers take, with or without `--out`.
 
-Files that cannot be read are left out, and the command ends with an error that names them.
+Files that cannot be read are left out, and the command ends with an error that names them. Huge
+images of segmentation are predicted by strips of rows: see `predict_huge`.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import torch
 from mmengine.utils import ProgressBar
 
 from mmvig.apis.coco_results import CocoResults, read_coco_ids
+from mmvig.apis.huge_images.choice import choose_strips
 from mmvig.apis.images import ImageError
 from mmvig.apis.inference import Predictor
 from mmvig.apis.label_maps import LabelMaps
@@ -31,6 +33,7 @@ from mmvig.deploy.sheet import contact_sheet
 
 from .config import read_config
 from .options import make_parser
+from .predict_huge import StripPrediction, add_options, change_pipeline, check_options
 from .predict_inputs import SUFFIXES, check_any_readable, describe, note_pictures
 from .predictor import make_predictor
 from .run import command
@@ -41,16 +44,16 @@ ON_SHEET = 30  # pictures
 @command
 def main(argv: Sequence[str] | None = None) -> None:
     args = _parse(argv)
-    cfg = read_config(args.config)
+    cfg = change_pipeline(read_config(args.config), args)
     files = find_files(args.files, SUFFIXES)
-    check_any_readable(files)
+    check_any_readable(files, args.strips)
     predictor = make_predictor(cfg, args.checkpoint, args.device)
     try:
         errors = _predict(predictor, files, args)
     except torch.cuda.OutOfMemoryError as error:
         raise UserError(
             f'expected the memory of the GPU to hold {args.batch_size} images at once, it does '
-            'not: lower --batch-size, or the size in the test pipeline'
+            'not: lower --batch-size, or the size in the test pipeline; of huge images --strip-rows'
         ) from error
     if errors:
         done = len(files) - len(errors)
@@ -82,7 +85,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='draw boxes from this score on (mmdet)'
     )
+    add_options(parser)
     args = parser.parse_args(argv)
+    check_options(args)
     if args.batch_size < 1:
         raise UserError(f'expected --batch-size to be at least 1, got {args.batch_size}')
     if not (args.out or args.results):
@@ -98,8 +103,11 @@ def _predict(
     """Write the results of all files, and return what was wrong with some."""
     videos = [path for path in files if is_video(path)]
     images = [path for path in files if not is_video(path)]
+    huge = choose_strips(predictor, images, args.strips)
+    in_memory = [path for path in images if path not in huge]
     names = name_results(files)
     errors: list[ImageError] = []
+    maps = None
     with ExitStack() as stack:
         writers = []
         if args.results:
@@ -108,18 +116,28 @@ def _predict(
                     f'expected images for --results, got the video {videos[0]}: --out alone writes '
                     'the results of its frames'
                 )
-            writers.append(stack.enter_context(_open_results(predictor, images, names, args)))
+            maps = stack.enter_context(_open_results(predictor, images, names, args))
+            writers.append(maps)
         if args.out:
             out = Path(args.out)
             check_folder(out, '--out')
             folder = stack.enter_context(ResultFolder(out, predictor.task, names))
             writers.append(folder)
         predictions = predictor.predict(
-            images, args.batch_size, args.score_thr, draw=bool(args.out), on_error=errors.append
+            in_memory, args.batch_size, args.score_thr, draw=bool(args.out), on_error=errors.append
         )
-        for prediction in _track(predictions, len(images)) if images else ():
+        for prediction in _track(predictions, len(in_memory)) if in_memory else ():
             for writer in writers:
                 writer.write(prediction)
+        predict_by_strips = StripPrediction(predictor, names, maps, args)
+        for path in huge:
+            try:
+                picture = predict_by_strips(path)
+            except ImageError as error:
+                errors.append(error)
+            else:
+                if args.out:
+                    folder.pictures.append(picture)
     if args.out and folder.pictures:
         shown = folder.pictures[:ON_SHEET]
         contact_sheet(shown, out / 'sheet.png', columns=min(3, len(shown)))

@@ -1,11 +1,13 @@
 """Which files `predict` looks for, and what is said of those that it cannot predict."""
 
+import math
 from collections.abc import Sequence
 from logging import WARNING
 from pathlib import Path
 
 from mmengine.logging import print_log
 
+from mmvig.apis.huge_images.size import MOST_IN_MEMORY, count_pixels
 from mmvig.apis.images import ImageError, count_pictures, load
 from mmvig.apis.names import WRITABLE
 from mmvig.apis.video import VIDEO_SUFFIXES, Video, is_video
@@ -15,8 +17,14 @@ from mmvig.messages import join_some
 SUFFIXES = {*WRITABLE, *VIDEO_SUFFIXES, '.gif', '.pgm', '.ppm'}  # looked for in folders
 
 
-def check_any_readable(files: Sequence[Path]) -> None:
+def check_any_readable(files: Sequence[Path], strips: str) -> None:
     """There is something to predict: said before a model is built for it.
+
+    Huge images count as readable if their header is, as whoever predicts them checks them whole.
+
+    Args:
+        files: paths.
+        strips: the option --strips.
 
     Raises:
         UserError: no file can be read.
@@ -24,12 +32,20 @@ def check_any_readable(files: Sequence[Path]) -> None:
     errors = []
     for path in files:
         try:
-            Video(path) if is_video(path) else load(path)
+            _read(path, strips)
         except ImageError as error:
             errors.append(error)
         else:
             return
     raise UserError(describe(errors))
+
+
+def _read(path: Path, strips: str) -> None:
+    most = {'auto': MOST_IN_MEMORY, 'always': 0, 'never': math.inf}[strips]
+    if is_video(path):
+        Video(path)
+    elif count_pixels(path) <= most:
+        load(path)
 
 
 def describe(errors: Sequence[ImageError]) -> str:

@@ -36,7 +36,7 @@ def make_workspace(folder: Path, mini_set: Path) -> None:
                 (folder / match[1]).write_text(block)
     image = np.random.default_rng(0).integers(0, 255, (96, 128, 3), np.uint8)
     (folder / 'folder').mkdir()
-    for name in ('photo.jpg', 'a.jpg', 'b.jpg', 'folder/a.jpg'):
+    for name in ('photo.jpg', 'a.jpg', 'b.jpg', 'folder/a.jpg', 'huge.tif'):
         cv2.imwrite(str(folder / name), image)
 
 
