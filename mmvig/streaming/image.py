@@ -49,7 +49,9 @@ class Normalization:
                 f'expected a data preprocessor that pads nothing in inference, got '
                 f'test_cfg={preprocessor.test_cfg}'
             )
-        reverse = bool(getattr(preprocessor, '_channel_conversion', False))
+        # mmseg's name, and that of mmengine, mmdet and mmpretrain
+        names = ('channel_conversion', '_channel_conversion')
+        reverse = any(getattr(preprocessor, name, False) for name in names)
         if not getattr(preprocessor, '_enable_normalize', False):
             return cls(reverse=reverse != (channel_order == 'rgb'))
         mean, std = (getattr(preprocessor, name).flatten() for name in ('mean', 'std'))

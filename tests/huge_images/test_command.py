@@ -175,8 +175,6 @@ def test_no_resize(image, cli):
 @pytest.mark.parametrize(
     ('message', 'config', 'options'),
     [
-        ('expected a model of mmseg for strips, got detection', 'det', STRIPS),
-        ('expected a config of mmseg for --no-resize, got mmdet', 'det', ('--no-resize',)),
         ('expected --strip-rows to be at least 1, got 0', 'seg', ('--strip-rows', 0)),
     ],
 )

@@ -1,5 +1,6 @@
 """The local page predicts huge images by strips."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,15 @@ def page(valid_inputs):
         for name in ('seg', 'det')
     ]
     return module, *predictors
+
+
+def resizing(predictor: Predictor) -> Predictor:
+    """The same, with a test pipeline that does not mean strips."""
+    found = copy.copy(predictor)
+    found.cfg = copy.deepcopy(predictor.cfg)
+    pipeline = found.cfg.test_dataloader.dataset.pipeline
+    pipeline[1] = dict(type='Resize', scale=(40, 40), keep_ratio=True)
+    return found
 
 
 def test_the_page_predicts_by_strips(page, image, on_disk, monkeypatch):
@@ -49,7 +59,8 @@ def test_the_page_takes_larger_images_where_strips_do(page, image, monkeypatch):
     monkeypatch.setattr(module, 'MAX_MEGAPIXELS', 0.002)
     monkeypatch.setattr(choice, 'MOST_IN_MEMORY', 100)
     assert module.predict_upload(segmentation, str(image), 0.3, False).picture is not None
-    refused = module.predict_upload(detection, str(image), 0.3, False).text
+    assert module.predict_upload(detection, str(image), 0.3, False).picture is not None
+    refused = module.predict_upload(resizing(detection), str(image), 0.3, False).text
     assert refused.startswith('Expected at most 0.002 megapixels, image.tif has 47×61')
     monkeypatch.setattr(module, 'MAX_STRIP_MEGAPIXELS', 0.0025)
     refused = module.predict_upload(segmentation, str(image), 0.3, False).text

@@ -43,7 +43,7 @@ def segmentor(
         backbone=backbone,
         neck=neck,
         decode_head={
-            'type': 'UPerHead',
+            'type': 'mmseg.UPerHead',
             'in_channels': list(widths),
             'in_index': list(range(len(widths))),
             'channels': 8,

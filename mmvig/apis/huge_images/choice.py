@@ -13,10 +13,11 @@ from mmvig.checks.errors import UserError
 from mmvig.messages import join_some
 from mmvig.streaming import ArrayRows, ArraySink, StreamingError, plan_segmentation
 
-from .form import read_form
+from .form import keeps_size, read_form
 from .size import MOST_IN_MEMORY, MOST_WITHOUT_STRIPS, count_pixels, format_size
 
 STRIPS = ('auto', 'always', 'never')
+TASKS = ('segmentation', 'detection')
 
 
 def choose_strips(predictor: Predictor, images: Sequence[Path], strips: str) -> list[Path]:
@@ -37,7 +38,7 @@ def choose_strips(predictor: Predictor, images: Sequence[Path], strips: str) -> 
     if strips == 'always':
         check_strips(predictor)
         return list(images)
-    if predictor.task != 'segmentation':
+    if predictor.task not in TASKS or _resizes_for_detection(predictor):
         return []
     sizes = {path: count_pixels(path) for path in images}
     large = [path for path, pixels in sizes.items() if pixels > MOST_IN_MEMORY]
@@ -70,10 +71,10 @@ def check_strips(predictor: Predictor) -> None:
     Raises:
         UserError: says what stands in the way, and what to do.
     """
-    if predictor.task != 'segmentation':
+    if predictor.task not in TASKS:
         raise UserError(
-            f'expected a model of mmseg for strips, got {predictor.task}, which is predicted in '
-            'memory'
+            f'expected a model of mmseg or mmdet for strips, got {predictor.task}, which is '
+            'predicted in memory'
         )
     if find_spec('rasterio') is None:
         raise UserError(
@@ -84,14 +85,26 @@ def check_strips(predictor: Predictor) -> None:
     channels = getattr(predictor.model.backbone, 'in_channels', 3)
     some_image = ArrayRows(np.zeros((64, 64, channels), np.uint8))
     try:
-        plan_segmentation(predictor.model, some_image, ArraySink())
+        if predictor.task == 'detection':
+            from mmvig.streaming.detection import plan_detection  # imports what mmdet needs
+
+            plan_detection(predictor.model, some_image)
+        else:
+            plan_segmentation(predictor.model, some_image, ArraySink())
     except StreamingError as error:
         raise UserError(error) from error
 
 
+def _resizes_for_detection(predictor: Predictor) -> bool:
+    """As most pipelines of mmdet do, which bounds the memory that images of any size take."""
+    steps = predictor.cfg.test_dataloader.dataset.pipeline
+    return predictor.task == 'detection' and not all(map(keeps_size, steps))
+
+
 def _check_mode(predictor: Predictor) -> None:
     """Without being asked, nothing is predicted in another way than the config says."""
-    if predictor.cfg.model.get('test_cfg', {}).get('mode', 'whole') != 'whole':
+    test_cfg = predictor.cfg.model.get('test_cfg') or {}
+    if predictor.task == 'segmentation' and test_cfg.get('mode', 'whole') != 'whole':
         raise UserError(
             "its config slides windows (model.test_cfg.mode='slide'); --strips always predicts it "
             'as a whole'

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmvig.checks.errors import UserError
 
 # Steps that change no image: what they load or pack is not for the model.
-WITHOUT_EFFECT = {'LoadAnnotations', 'PackSegInputs'}
+WITHOUT_EFFECT = {'LoadAnnotations', 'PackDetInputs', 'PackSegInputs'}
 
 
 class Form(Enum):
@@ -45,9 +45,15 @@ def keeps_size(step: dict) -> bool:
 
 
 def without_resize(cfg: Config) -> Config:
-    """The same config, whose test pipeline leaves images at their own size."""
+    """The same config, whose test pipeline leaves images at their own size.
+
+    mmdet asks `Resize` for the factor, so a step that changes nothing takes its place there.
+    """
     dataset = cfg.test_dataloader.dataset
-    dataset.pipeline = [step for step in dataset.pipeline if _name(step) != 'Resize']
+    kept = [step for step in dataset.pipeline if _name(step) != 'Resize']
+    if cfg.get('default_scope') == 'mmdet':
+        kept.insert(1, dict(type='Resize', scale_factor=1.0, keep_ratio=True))
+    dataset.pipeline = kept
     return cfg
 
 

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ import numpy as np
 from mmvig.checks.errors import UserError
 from mmvig.streaming.journal import SUFFIX as MAP_SUFFIX
 
+OnProgress = Callable[[float], None]  # told which part of the work is done, up to 1
 MARK = 'prediction.json'  # whose files a folder holds
 
 
@@ -29,7 +30,8 @@ class Job(NamedTuple):
     `folder` holds temporary files while the job runs, and is removed at its end; a job that was
     killed goes on from them. `model_file` is the checkpoint, by which the job knows that they are
     its own, None if the folder is certainly new. `strip_rows` are the rows at once, None to choose
-    them by memory.
+    them by memory. Of objects, those with a score above `score_thr` are drawn, and `scale_limits`
+    lets their number grow with the image.
     """
 
     image: Path
@@ -37,6 +39,8 @@ class Job(NamedTuple):
     folder: Path
     model_file: Path | None = None
     strip_rows: int | None = None
+    score_thr: float = 0.3
+    scale_limits: bool = False
 
 
 @contextmanager

@@ -97,7 +97,7 @@ class MultiScaleBackbone(Backbone):
             x_BYXC = stage(x_BYXC, self.with_cp)
             if i in self.out_indices:
                 maps.append(to_nchw(getattr(self, f'norm{i}')(x_BYXC)))
-            if i == max(self.out_indices):
+            if i == self.out_indices[-1]:
                 break
             x_BYXC = stage.downsample(x_BYXC)
         return tuple(maps)
