@@ -1,8 +1,8 @@
 """Build every Triton kernel ahead of time, without a GPU, and show what each one takes.
 
-For all widths in kernels/shapes.py, dtypes and architectures: registers, stack, local memory
-(spills), shared memory. Exit status 1 where a kernel uses stack or local memory, more than 255
-registers, or more shared memory than the chip has.
+For all widths in kernels/shapes.py, dtypes, gates (logits, or float32) and architectures:
+registers, stack, local memory (spills), shared memory. Exit status 1 where a kernel uses stack or
+local memory, more than 255 registers, or more shared memory than the chip has.
 """
 
 import argparse
@@ -44,12 +44,18 @@ def rows(dtypes: list[str], capabilities: list[int], widths: list) -> Iterator[d
     for K, V in widths:
         for dtype in dtypes:
             shape = Shape(1, 200, 3, K, V)
-            launches = launches_of(shape, DTYPES[dtype])
-            launches += launches_of(shape, DTYPES[dtype], states=True)
+            launches = {
+                gates: launches_of(shape, DTYPES[dtype], logits=gates == 'logits')
+                for gates in ('logits', 'float32')
+            }
+            launches['logits'] += launches_of(shape, DTYPES[dtype], states=True)
             for capability in capabilities:
                 # Launches that share a kernel are one row.
-                built = {launch.build(capability): launch.name for launch in launches}
-                for kernel, name in built.items():
+                built = {}
+                for gates, launched in launches.items():
+                    for launch in launched:
+                        built.setdefault(launch.build(capability), (launch.name, gates))
+                for kernel, (name, gates) in built.items():
                     used = resources(kernel)
                     fits = (
                         used['STACK'] == used['LOCAL'] == 0
@@ -57,7 +63,7 @@ def rows(dtypes: list[str], capabilities: list[int], widths: list) -> Iterator[d
                         and used['SHARED'] <= SHARED_LIMIT[capability]
                     )
                     yield dict(
-                        kernel=name, K=K, V=V, dtype=dtype, sm=capability, **used,
+                        kernel=name, K=K, V=V, dtype=dtype, gates=gates, sm=capability, **used,
                         warps=kernel.metadata.num_warps, fits='yes' if fits else 'no',
                     )  # fmt: skip
 

@@ -72,25 +72,32 @@ def recorded() -> Iterator[list[Launch]]:
 
 
 def launches_of(
-    shape: Shape, dtype: torch.dtype, directions: str = 'both', states: bool = False
+    shape: Shape,
+    dtype: torch.dtype,
+    directions: str = 'both',
+    states: bool = False,
+    logits: bool = True,
 ) -> list[Launch]:
     """All launches of a forward and backward pass as the mixer calls it, or, where `states` come
     and go, of a forward pass.
 
-    q, k and v are slices of one projection in `dtype`, the gates' logits of another.
+    q, k and v are slices of one projection in `dtype`, the gates' logits of another; without
+    `logits`, gates in float32.
     """
     B, T, H, K, V = shape
     qkv = torch.empty(B, T, H * (2 * K + V), dtype=dtype)
     q, k, v = qkv.split((H * K, H * K, H * V), dim=-1)
     q, k, v = (x.unflatten(-1, (H, -1)) for x in (q, k, v))
-    g_fwd, g_bwd = (
-        x.unflatten(-1, (H, -1)) for x in torch.empty(B, T, 2 * H * K, dtype=dtype).chunk(2, dim=-1)
-    )
+    gates = torch.empty(B, T, 2 * H * K, dtype=dtype if logits else torch.float32)
+    g_fwd, g_bwd = (x.unflatten(-1, (H, -1)) for x in gates.chunk(2, dim=-1))
+    normalizer = 16.0 if logits else None
     args = (q, k, v, None if directions == 'bwd' else g_fwd, None if directions == 'fwd' else g_bwd)
     with recorded() as launches:
         if states:
-            triton_backend.triton_states(*args, None, None, 1.0, 16.0)
+            triton_backend.triton_states(*args, None, None, 1.0, normalizer)
         else:
-            triton_backend.triton_forward(*args, 1.0, 16.0)
-            triton_backend.triton_backward(torch.empty(v.shape, dtype=dtype), *args, 1.0, 16.0)
+            triton_backend.triton_forward(*args, 1.0, normalizer)
+            triton_backend.triton_backward(
+                torch.empty(v.shape, dtype=dtype), *args, 1.0, normalizer
+            )
     return launches

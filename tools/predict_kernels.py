@@ -30,7 +30,7 @@ from triton.compiler import CompiledKernel
 from mmvig.kernels import triton as triton_backend
 from mmvig.kernels.shapes import SHAPES, Shape
 from mmvig.kernels.triton import SCAN_CHUNKS
-from mmvig.kernels.triton.tiles import BC, NS
+from mmvig.kernels.triton.tiles import LEVELS, NS
 
 CAPABILITY = 90
 DTYPES = {'bfloat16': torch.bfloat16, 'float32': torch.float32}
@@ -53,10 +53,10 @@ class Prediction(NamedTuple):
 def trips(launch: Launch) -> Trips:
     """How often the kernels' loops run. The walks of both directions to a sub-chunk pass all others
     of its chunk together."""
-    args, chunk, rows = launch.arguments, NS.value, BC.value
+    args, chunk = launch.arguments, NS.value
     walk = (chunk // 2 - 1, chunk - chunk // 2)
     counts = {
-        'pair_gradients': (rows,), 'add_scores': (rows,), 'chunk_state': (chunk,),
+        'pair_gradients': (LEVELS.value,), 'add_scores': (LEVELS.value,), 'chunk_state': (chunk,),
         'advance_state': walk, 'state_before': walk,
         'bi_gla_kernel_scan': (max(1, -(-args['N'] // SCAN_CHUNKS)),),
     }  # fmt: skip

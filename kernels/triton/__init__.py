@@ -13,11 +13,10 @@ from .output import bi_gla_kernel_output
 from .state import bi_gla_kernel_scan, bi_gla_kernel_state
 from .tiles import BC, NS
 
-SCAN_CHUNKS = 32  # chunks of one tile of the scan
-SCAN_ENTRIES = 64  # state entries of one program of the scan
+SCAN_CHUNKS = 128  # chunks of one tile of the scan
+SCAN_ENTRIES = 16  # state entries of one program of the scan
+SCAN_WARPS = 8
 MOST_ROWS = 65535 // 2  # of both directions, along the second axis of a grid
-# Left to itself, NVIDIA's compiler spills registers to fit one more program on a processor.
-NO_SPILLS = {} if torch.version.hip else {'maxnreg': 255}
 INTERPRETED = isinstance(bi_gla_kernel_scan, InterpretedFunction)
 
 
@@ -32,21 +31,28 @@ def blocks(K: int, V: int, precision: str) -> tuple[int, int]:
     return BK, min(max(16, triton.next_power_of_2(V)), most)
 
 
-# Warps of each kernel by precision and BK · BV: of those measured (1, 2, 4, 8) the fewest at which
-# neither sm_80 nor sm_90 spills; found by building, tools/check_kernels.py.
+# Warps of each kernel, and registers that a thread may have, by precision and BK · BV: of those
+# tried the quickest, as tools/predict_kernels.py says, that spill neither on sm_80 nor on sm_90.
+# Fewer registers let more programs run at once.
 WARPS = {
-    ('tf32', 512): {'state': 1, 'output': 4, 'gradients': 4},
-    ('tf32', 2048): {'state': 2, 'output': 8, 'gradients': 8},
-    ('ieee', 256): {'state': 4, 'output': 4, 'gradients': 4},
+    ('tf32', 512): {'state': (1, 168), 'output': (1, 168), 'gradients': (1, 200)},
+    ('tf32', 2048): {'state': (2, 168), 'output': (2, 255), 'gradients': (2, 255)},
+    ('ieee', 256): {'state': (2, 255), 'output': (2, 255), 'gradients': (2, 255)},
+    ('ieee', 1024): {'state': (4, 255), 'output': (4, 255), 'gradients': (4, 240)},
 }
 
 
-def warps(kernel: str, BK: int, BV: int, precision: str) -> int:
-    """Warps of a kernel; 8 for tiles wider than any in the table."""
+def launch_options(kernel: str, BK: int, BV: int, precision: str) -> dict[str, int]:
+    """Warps and registers of a kernel; 8 warps for tiles wider than any in the table."""
+    warps, registers = 8, 255
     for (table_precision, widest), by_kernel in WARPS.items():
         if precision == table_precision and widest >= BK * BV:
-            return by_kernel[kernel]
-    return 8
+            warps, registers = by_kernel[kernel]
+            break
+    # One stage: loads ahead of the walks' few steps take more instructions than they save.
+    options = dict(num_warps=warps, num_stages=1)
+    # Without a limit, NVIDIA's compiler spills registers to fit one more program on a processor.
+    return options if torch.version.hip else options | {'maxnreg': registers}
 
 
 class _Call(NamedTuple):
@@ -66,9 +72,9 @@ class _Call(NamedTuple):
     def chunks(self) -> int:
         return triton.cdiv(self.sub_chunks, NS.value)
 
-    def warps(self, kernel: str) -> int:
+    def options(self, kernel: str) -> dict[str, int]:
         c = self.constants
-        return warps(kernel, c['BK'], c['BV'], c['PRECISION'])
+        return launch_options(kernel, c['BK'], c['BV'], c['PRECISION'])
 
     def arguments(self, **tensors: Tensor) -> dict:
         """Keyword arguments of a kernel for these tensors and the gates: pointers and strides."""
@@ -94,12 +100,22 @@ def _call(q, k, v, g_fwd, g_bwd, gate_normalizer: float | None, do=None) -> _Cal
     constants = dict(
         K=K, V=V, BK=BK, BV=BV, NORM=0.0 if gate_normalizer is None else gate_normalizer,
         HAS_FWD=g_fwd is not None, HAS_BWD=g_bwd is not None,
-        UNIT=all(x.stride(-1) == 1 for x in tensors.values()),
+        ALIGNED=all(_aligned(x) for x in tensors.values()),
         PRECISION=precision,
     )  # fmt: skip
     # In the place of an absent gate stands the other one, never read: its HAS_* is False.
     gates = dict(gf=g_bwd if g_fwd is None else g_fwd, gb=g_fwd if g_bwd is None else g_bwd)
     return _Call(B, T, H, gates, constants)
+
+
+def _aligned(x: Tensor) -> bool:
+    """Whether heads are rows of neighbours that begin at multiples of 16 bytes: wide loads."""
+    starts = (stride for stride, size in zip(x.stride()[:3], x.shape, strict=False) if size > 1)
+    return (
+        x.stride(-1) == 1
+        and x.data_ptr() % 16 == 0
+        and all(stride * x.itemsize % 16 == 0 for stride in starts)
+    )
 
 
 def _check(tensors: dict[str, Tensor]) -> None:
@@ -141,7 +157,7 @@ def _states(
     decay = torch.empty(shape, dtype=torch.float32, device=x.device)
     bi_gla_kernel_state[(call.chunks, triton.cdiv(c['V'], c['BV']), rows)](
         **call.arguments(x=x, y=y), p_state=own, p_decay=decay, **c, OF_KEYS=of_keys,
-        num_warps=call.warps('state'),
+        **call.options('state'),
     )  # fmt: skip
     entering = torch.empty_like(own)
     directions = c['HAS_FWD'] + c['HAS_BWD']
@@ -150,7 +166,7 @@ def _states(
     bi_gla_kernel_scan[(triton.cdiv(c['K'] * c['V'], SCAN_ENTRIES), directions * rows)](
         p_state=own, p_decay=decay, p_entering=entering, p_initial=initial, p_last=last,
         N=call.chunks, rows=rows, K=c['K'], V=c['V'], BN=SCAN_CHUNKS, BE=SCAN_ENTRIES,
-        HAS_FWD=c['HAS_FWD'], OF_KEYS=of_keys, STATES=ends is not None, num_warps=4,
+        HAS_FWD=c['HAS_FWD'], OF_KEYS=of_keys, STATES=ends is not None, num_warps=SCAN_WARPS,
     )  # fmt: skip
     return entering
 
@@ -193,7 +209,7 @@ def _forward(call: _Call, q, k, v, scale: float, ends=None) -> Tensor:
         entering = _states(call, k, v, of_keys=True, ends=ends)
         bi_gla_kernel_output[(call.sub_chunks, call.B * call.H)](
             **call.arguments(q=q, k=k, v=v), p_entering=entering, p_o=out,
-            factor=scale / (c['HAS_FWD'] + c['HAS_BWD']), **c, num_warps=call.warps('output'),
+            factor=scale / (c['HAS_FWD'] + c['HAS_BWD']), **c, **call.options('output'),
         )  # fmt: skip
     return out
 
@@ -211,8 +227,8 @@ def triton_backward(
     with _on_device(q):
         entering = _states(call, k, v, of_keys=True)
         leaving = _states(call, q, do, of_keys=False)
-        # Both directions in one launch, unless exact products would spill.
-        split = c['PRECISION'] == 'ieee' and c['HAS_FWD'] and c['HAS_BWD']
+        # Both directions in one launch would need more warps, or spill.
+        split = c['HAS_FWD'] and c['HAS_BWD']
         passes = (True, False), (False, True)
         for has_fwd, has_bwd in passes if split else [(c['HAS_FWD'], c['HAS_BWD'])]:
             bi_gla_kernel_gradients[(call.sub_chunks, call.B * call.H)](
@@ -222,6 +238,6 @@ def triton_backward(
                 p_dgf=dgb if dgf is None else dgf, p_dgb=dgf if dgb is None else dgb,
                 factor=scale / (c['HAS_FWD'] + c['HAS_BWD']),
                 **c | dict(HAS_FWD=has_fwd, HAS_BWD=has_bwd), ADD=split and has_bwd,
-                num_warps=call.warps('gradients'), **NO_SPILLS,
+                **call.options('gradients'),
             )  # fmt: skip
     return dq, dk, dv, dgf, dgb

@@ -8,71 +8,80 @@ from .tiles import (
     BC,
     NS,
     add_scores,
+    add_up,
+    decay_to_border,
     decay_to_edge,
     head_columns,
+    levels,
+    lies_to_border,
+    lies_to_edge,
+    load_gates,
     load_rows,
-    load_token,
-    pair_decay,
+    own_scores,
+    reads,
     store_rows,
     strides,
     total_decay,
-    valid_rows,
 )
 
 
 @triton.jit
-def state_gradients(
-    b_dq, b_dk, b_dv, b_through, b_k, b_v, b_do, p_h, p_dh,
+def value_gradients(
+    b_dq, b_dk, b_dv, b_through, p_h, p_dh,
     p_q, s_q, p_k, s_k, p_v, s_v, p_do, s_do, p_g, s_g, m_k, m_v, i_s, T,
     NORM: tl.constexpr, REVERSE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Add what one direction's states S and their gradients dS give for a tile of values.
+    """Add what one direction gives for a tile of values.
 
-    To the gradients of the decayed queries and keys [BC, BK], to that of v [BC, BV], and to
-    Σ_v S ⊙ dS [BK], which is what passes the whole sub-chunk: equations (9) and (10).
+    Its states S and their gradients dS: to the gradients of the decayed queries and keys [BC, BK],
+    to that of v [BC, BV], and to Σ_v S ⊙ dS [BK], which is what passes the whole sub-chunk
+    (equations 9 and 10). Its scores: to the gradient of v.
     """
+    # The walks come first, while few registers are taken.
     b_h = state_before(
         p_h, p_k, s_k, p_v, s_v, p_g, s_g, m_k, m_v, i_s, T, NORM, not REVERSE, False, PRECISION
     )
     b_dh = state_before(
         p_dh, p_q, s_q, p_do, s_do, p_g, s_g, m_k, m_v, i_s, T, NORM, REVERSE, True, PRECISION
     )
-    b_dq += tl.dot(b_do, tl.trans(b_h), input_precision=PRECISION)
-    b_dk += tl.dot(b_v, tl.trans(b_dh), input_precision=PRECISION)
-    b_ke = b_k * decay_to_edge(p_g, s_g, m_k, i_s * BC, T, NORM, not REVERSE, False)
-    b_dv += tl.dot(b_ke, b_dh, input_precision=PRECISION)
+    t_0 = i_s * BC
+    o_t = t_0 + tl.arange(0, BC)
     b_through += tl.sum(b_h * b_dh, 1)
+    b_v = load_rows(p_v, s_v, m_v, o_t, 0, T)
+    b_dk += tl.dot(b_v, tl.trans(b_dh), input_precision=PRECISION)
+    b_k = load_rows(p_k, s_k, m_k, o_t, 0, T)
+    b_g = load_gates(p_g, s_g, m_k, t_0, T, NORM)
+    b_ke = b_k * decay_to_edge(b_g, not REVERSE, False, PRECISION)
+    b_dv += tl.dot(b_ke, b_dh, input_precision=PRECISION)
+    b_do = load_rows(p_do, s_do, m_v, o_t, 0, T)
+    b_dq += tl.dot(b_do, tl.trans(b_h), input_precision=PRECISION)
+    b_q = load_rows(p_q, s_q, m_k, o_t, 0, T)
+    b_scores = add_scores(own_scores(b_q, b_k, 1), b_q, b_k, b_g, t_0, T, REVERSE, PRECISION)
+    b_dv += tl.dot(tl.trans(b_scores), b_do, input_precision=PRECISION)
     return b_dq, b_dk, b_dv, b_through
 
 
 @triton.jit
 def pair_gradients(
-    b_q, b_ds, p_k, s_k, p_g, s_g, m_k, t_0, T, NORM: tl.constexpr, REVERSE: tl.constexpr
+    b_q, b_k, b_g, b_ds, b_dq, b_dk, b_dg, t_0, T, REVERSE: tl.constexpr, PRECISION: tl.constexpr
 ):
-    """Gradients of q, k and the gates from one direction's scores inside a sub-chunk, [BC, BK].
+    """Add the gradients of q, k and the gates from one direction's scores, [BC, BK].
 
-    A token's score with itself has no gate and is left out. The gradient of a gate sums
-    ds · q · k · decay over the pairs of a query and a key on either side of it: a difference of
-    large sums never occurs.
+    Of each halving, decayed queries and keys on either side of a border; what passes a gate is the
+    sum of x ⊙ dx over the tokens that it lies between and the border. A difference of large sums
+    never occurs.
     """
     o_r = tl.arange(0, BC)
-    b_e = tl.zeros(b_q.shape, dtype=tl.float32)
-    b_dq = tl.zeros(b_q.shape, dtype=tl.float32)
-    b_dk = tl.zeros(b_q.shape, dtype=tl.float32)
-    b_dg = tl.zeros(b_q.shape, dtype=tl.float32)
-    rows = valid_rows(t_0, T)
-    for i in range(0, rows):
-        i_j = i if REVERSE else rows - 1 - i
-        b_e = pair_decay(b_e, p_g, s_g, m_k, i_j, t_0, T, NORM, REVERSE)
-        b_k = load_token(p_k, s_k, m_k, t_0 + i_j, T)
-        b_w = tl.sum(tl.where((o_r == i_j)[None, :], b_ds, 0.0), 1)
-        b_we = tl.where(o_r == i_j, 0.0, b_w)[:, None] * b_e
-        b_dq += b_we * b_k[None, :]
-        b_wq = b_we * b_q
-        b_dk += tl.where((o_r == i_j)[:, None], tl.sum(b_wq, 0)[None, :], 0.0)
-        past = o_r < i_j if REVERSE else o_r > i_j
-        b_through = tl.cumsum(b_wq, 0, reverse=not REVERSE) * b_k[None, :]
-        b_dg += tl.where(past[:, None], b_through, 0.0)
+    for level in range(0, levels(t_0, T)):
+        b_e = decay_to_border(b_g, level, REVERSE, PRECISION)
+        m_s = reads(o_r[:, None], o_r[None, :], level, REVERSE)
+        b_s = tl.where(m_s, b_ds, 0.0)
+        b_dqe = tl.dot(b_s, b_k * b_e, input_precision=PRECISION) * b_e
+        b_dke = tl.dot(tl.trans(b_s), b_q * b_e, input_precision=PRECISION) * b_e
+        m_between = lies_to_border(o_r[None, :], o_r[:, None], level, REVERSE)
+        b_dg += add_up(m_between, b_q * b_dqe + b_k * b_dke, PRECISION)
+        b_dq += b_dqe
+        b_dk += b_dke
     return b_dq, b_dk, b_dg
 
 
@@ -85,38 +94,24 @@ def to_logits(b_dg, p_g, s_g, m_k, o_t, T, NORM: tl.constexpr):
 
 
 @triton.jit
-def gate_gradient(b_pq, b_pk, b_through, b_pairs, REVERSE: tl.constexpr):
-    """Equation (11): what passes a gate, from the products x ⊙ dx of a sub-chunk.
-
-    A gate lies between its own token and the one its direction came from. Queries at and past it
-    read through it from outside, keys before it are read from outside, `b_through` passes the whole
-    sub-chunk, and `b_pairs` is what pairs inside give.
-    """
-    o_r = tl.arange(0, BC)
-    before = o_r[:, None] < o_r[None, :] if REVERSE else o_r[:, None] > o_r[None, :]
-    # Not a running sum less its last term: that would be a difference of large numbers.
-    b_keys = tl.dot(before.to(tl.float32), b_pk, input_precision='ieee')
-    b_queries = tl.cumsum(b_pq, 0, reverse=not REVERSE)
-    return b_queries + b_keys + b_through[None, :] + b_pairs
-
-
-@triton.jit
 def direction_gradients(
-    b_q, b_k, b_ds, b_dq, b_dk, b_through, p_k, s_k, p_g, s_g, m_k, t_0, T,
-    NORM: tl.constexpr, REVERSE: tl.constexpr,
+    b_q, b_k, b_g, b_ds, b_dq, b_dk, b_through, t_0, T,
+    REVERSE: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """One direction's gradients of q, k and its gates, [BC, BK], without the factor.
 
-    `b_dq`, `b_dk` and `b_through` are what `state_gradients` summed over all values.
+    `b_dq`, `b_dk` and `b_through` are what `value_gradients` summed over all values. A gate
+    (equation 11) passes on what queries at and past it read from outside, what is read outside of
+    keys before it, what passes the whole sub-chunk, and what pairs inside give.
     """
-    b_dq *= decay_to_edge(p_g, s_g, m_k, t_0, T, NORM, REVERSE, True)
-    b_dk *= decay_to_edge(p_g, s_g, m_k, t_0, T, NORM, not REVERSE, False)
-    b_dqi, b_dki, b_pairs = pair_gradients(
-        b_q, b_ds, p_k, s_k, p_g, s_g, m_k, t_0, T, NORM, REVERSE
-    )
-    b_through *= total_decay(p_g, s_g, m_k, t_0, T, NORM)
-    b_dg = gate_gradient(b_q * b_dq, b_k * b_dk, b_through, b_pairs, REVERSE)
-    return b_dq + b_dqi, b_dk + b_dki, b_dg
+    o_r = tl.arange(0, BC)
+    b_dq *= decay_to_edge(b_g, REVERSE, True, PRECISION)
+    b_dk *= decay_to_edge(b_g, not REVERSE, False, PRECISION)
+    m_queries = lies_to_edge(o_r[None, :], o_r[:, None], REVERSE, True)
+    m_keys = lies_to_edge(o_r[None, :], o_r[:, None], not REVERSE, False)
+    b_dg = add_up(m_queries, b_q * b_dq, PRECISION) + add_up(m_keys, b_k * b_dk, PRECISION)
+    b_dg += (b_through * total_decay(b_g))[None, :]
+    return pair_gradients(b_q, b_k, b_g, b_ds, b_dq, b_dk, b_dg, t_0, T, REVERSE, PRECISION)
 
 
 @triton.jit(
@@ -132,7 +127,7 @@ def bi_gla_kernel_gradients(
     s_dob: tl.int64, s_dot: tl.int64, s_doh: tl.int64, s_dod: tl.int64,
     factor: tl.float32, T: tl.int64, N: tl.int64, B: tl.int64, H: tl.int64,
     K: tl.constexpr, V: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, NORM: tl.constexpr,
-    HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr, UNIT: tl.constexpr, ADD: tl.constexpr,
+    HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr, ALIGNED: tl.constexpr, ADD: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Gradients of one sub-chunk and head. Grid: (ceil(T / BC), B · H).
@@ -152,72 +147,68 @@ def bi_gla_kernel_gradients(
     p_entering += (i_bh * N + i_s // NS) * K * V
     p_leaving += (i_bh * N + i_s // NS) * K * V
     of_bwd = B * H * N * K * V
-    p_q = head_columns(p_q, i_b, i_h, s_qb, s_qh, s_qd, 0, BK, UNIT)
-    p_k = head_columns(p_k, i_b, i_h, s_kb, s_kh, s_kd, 0, BK, UNIT)
+    p_q = head_columns(p_q, i_b, i_h, s_qb, s_qh, s_qd, 0, BK, ALIGNED)
+    p_k = head_columns(p_k, i_b, i_h, s_kb, s_kh, s_kd, 0, BK, ALIGNED)
 
-    b_q = load_rows(p_q, s_qt, m_k, o_t, 0, T)
-    b_k = load_rows(p_k, s_kt, m_k, o_t, 0, T)
-    b_scores = tl.zeros([BC, BC], dtype=tl.float32)
     if HAS_FWD:
-        p_gf = head_columns(p_gf, i_b, i_h, s_gfb, s_gfh, s_gfd, 0, BK, UNIT)
+        p_gf = head_columns(p_gf, i_b, i_h, s_gfb, s_gfh, s_gfd, 0, BK, ALIGNED)
         b_dqf = tl.zeros([BC, BK], dtype=tl.float32)
         b_dkf = tl.zeros([BC, BK], dtype=tl.float32)
         b_throughf = tl.zeros([BK], dtype=tl.float32)
-        b_scores = add_scores(b_scores, b_q, p_k, s_kt, p_gf, s_gft, m_k, t_0, T, NORM, False)
     if HAS_BWD:
-        p_gb = head_columns(p_gb, i_b, i_h, s_gbb, s_gbh, s_gbd, 0, BK, UNIT)
+        p_gb = head_columns(p_gb, i_b, i_h, s_gbb, s_gbh, s_gbd, 0, BK, ALIGNED)
         b_dqb = tl.zeros([BC, BK], dtype=tl.float32)
         b_dkb = tl.zeros([BC, BK], dtype=tl.float32)
         b_throughb = tl.zeros([BK], dtype=tl.float32)
-        b_scores = add_scores(b_scores, b_q, p_k, s_kt, p_gb, s_gbt, m_k, t_0, T, NORM, True)
-
     b_ds = tl.zeros([BC, BC], dtype=tl.float32)
     for i_v in range(0, tl.cdiv(V, BV)):
         v_0 = i_v * BV
         o_v = v_0 + tl.arange(0, BV)
         m_v = o_v < V
-        p_vi = head_columns(p_v, i_b, i_h, s_vb, s_vh, s_vd, v_0, BV, UNIT)
-        p_doi = head_columns(p_do, i_b, i_h, s_dob, s_doh, s_dod, v_0, BV, UNIT)
+        p_vi = head_columns(p_v, i_b, i_h, s_vb, s_vh, s_vd, v_0, BV, ALIGNED)
+        p_doi = head_columns(p_do, i_b, i_h, s_dob, s_doh, s_dod, v_0, BV, ALIGNED)
         o_h = o_k[:, None] * V + o_v[None, :]
-        b_v = load_rows(p_vi, s_vt, m_v, o_t, 0, T)
-        b_do = load_rows(p_doi, s_dot, m_v, o_t, 0, T)
-        b_ds += tl.dot(b_do, tl.trans(b_v), input_precision=PRECISION)
-        b_dv = tl.dot(tl.trans(b_scores), b_do, input_precision=PRECISION)
+        b_dv = tl.zeros([BC, BV], dtype=tl.float32)
         if HAS_FWD:
-            b_dqf, b_dkf, b_dv, b_throughf = state_gradients(
-                b_dqf, b_dkf, b_dv, b_throughf, b_k, b_v, b_do,
+            b_dqf, b_dkf, b_dv, b_throughf = value_gradients(
+                b_dqf, b_dkf, b_dv, b_throughf,
                 p_entering + o_h, p_leaving + o_h,
                 p_q, s_qt, p_k, s_kt, p_vi, s_vt, p_doi, s_dot, p_gf, s_gft, m_k, m_v, i_s, T,
                 NORM, False, PRECISION,
             )  # fmt: skip
         if HAS_BWD:
-            b_dqb, b_dkb, b_dv, b_throughb = state_gradients(
-                b_dqb, b_dkb, b_dv, b_throughb, b_k, b_v, b_do,
+            b_dqb, b_dkb, b_dv, b_throughb = value_gradients(
+                b_dqb, b_dkb, b_dv, b_throughb,
                 p_entering + of_bwd + o_h, p_leaving + of_bwd + o_h,
                 p_q, s_qt, p_k, s_kt, p_vi, s_vt, p_doi, s_dot, p_gb, s_gbt, m_k, m_v, i_s, T,
                 NORM, True, PRECISION,
             )  # fmt: skip
+        b_do = load_rows(p_doi, s_dot, m_v, o_t, 0, T)
+        b_v = load_rows(p_vi, s_vt, m_v, o_t, 0, T)
+        b_ds += tl.dot(b_do, tl.trans(b_v), input_precision=PRECISION)
         p_dvi = p_dv + i_b * T * H * V + i_h * V + v_0
         store_rows(p_dvi, H * V, m_v, b_dv * factor, o_t, T, ADD)
 
+    b_q = load_rows(p_q, s_qt, m_k, o_t, 0, T)
+    b_k = load_rows(p_k, s_kt, m_k, o_t, 0, T)
     b_self = tl.sum(tl.where(o_r[:, None] == o_r[None, :], b_ds, 0.0), 1)[:, None]
     b_self *= HAS_FWD + HAS_BWD
     b_dq = b_self * b_k
     b_dk = b_self * b_q
     o_out = i_b * T * H * K + i_h * K
     if HAS_FWD:
+        b_gf = load_gates(p_gf, s_gft, m_k, t_0, T, NORM)
         b_dqf, b_dkf, b_dg = direction_gradients(
-            b_q, b_k, b_ds, b_dqf, b_dkf, b_throughf, p_k, s_kt, p_gf, s_gft, m_k, t_0, T,
-            NORM, False,
+            b_q, b_k, b_gf, b_ds, b_dqf, b_dkf, b_throughf, t_0, T, False, PRECISION
         )  # fmt: skip
         b_dg = to_logits(b_dg * factor, p_gf, s_gft, m_k, o_t, T, NORM)
         store_rows(p_dgf + o_out, H * K, m_k, b_dg, o_t, T)
         b_dq += b_dqf
         b_dk += b_dkf
     if HAS_BWD:
+        b_gb = load_gates(p_gb, s_gbt, m_k, t_0, T, NORM)
         b_dqb, b_dkb, b_dg = direction_gradients(
-            b_q, b_k, b_ds, b_dqb, b_dkb, b_throughb, p_k, s_kt, p_gb, s_gbt, m_k, t_0, T,
-            NORM, True,
+            b_q, b_k, b_gb, b_ds, b_dqb, b_dkb, b_throughb, t_0, T, True, PRECISION
         )  # fmt: skip
         b_dg = to_logits(b_dg * factor, p_gb, s_gbt, m_k, o_t, T, NORM)
         store_rows(p_dgb + o_out, H * K, m_k, b_dg, o_t, T)

@@ -6,7 +6,16 @@ With what the other kernels need of states: the walk from a chunk's edge to one 
 import triton
 import triton.language as tl
 
-from .tiles import BC, NS, decay_to_edge, head_columns, load_rows, strides, total_decay
+from .tiles import (
+    BC,
+    NS,
+    decay_to_edge,
+    head_columns,
+    load_gates,
+    load_rows,
+    strides,
+    total_decay,
+)
 
 
 @triton.jit
@@ -23,9 +32,10 @@ def chunk_state(
         t_0 = (i_n * NS + i_s) * BC
         o_t = t_0 + tl.arange(0, BC)
         b_x = load_rows(p_x, s_x, m_k, o_t, 0, T)
-        b_x *= decay_to_edge(p_g, s_g, m_k, t_0, T, NORM, TO_END, INCLUSIVE)
+        b_g = load_gates(p_g, s_g, m_k, t_0, T, NORM)
+        b_x *= decay_to_edge(b_g, TO_END, INCLUSIVE, PRECISION)
         b_y = load_rows(p_y, s_y, m_v, o_t, 0, T)
-        b_total = total_decay(p_g, s_g, m_k, t_0, T, NORM)
+        b_total = total_decay(b_g)
         if TO_END:
             b_h *= b_total[:, None]
         else:
@@ -52,7 +62,7 @@ def bi_gla_kernel_state(
     s_gbb: tl.int64, s_gbt: tl.int64, s_gbh: tl.int64, s_gbd: tl.int64,
     T: tl.int64, N: tl.int64, B: tl.int64, H: tl.int64, K: tl.constexpr, V: tl.constexpr,
     BK: tl.constexpr, BV: tl.constexpr, NORM: tl.constexpr,
-    HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr, OF_KEYS: tl.constexpr, UNIT: tl.constexpr,
+    HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr, OF_KEYS: tl.constexpr, ALIGNED: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Own states [2, B, H, N, K, V] and decays [2, B, H, N, K] of every chunk and direction.
@@ -67,18 +77,18 @@ def bi_gla_kernel_state(
     o_k = tl.arange(0, BK)
     o_v = v_0 + tl.arange(0, BV)
     m_k, m_v = o_k < K, o_v < V
-    p_x = head_columns(p_x, i_b, i_h, s_xb, s_xh, s_xd, 0, BK, UNIT)
-    p_y = head_columns(p_y, i_b, i_h, s_yb, s_yh, s_yd, v_0, BV, UNIT)
+    p_x = head_columns(p_x, i_b, i_h, s_xb, s_xh, s_xd, 0, BK, ALIGNED)
+    p_y = head_columns(p_y, i_b, i_h, s_yb, s_yh, s_yd, v_0, BV, ALIGNED)
     i_out = i_bh * N + i_n
     if HAS_FWD:
-        p_gf = head_columns(p_gf, i_b, i_h, s_gfb, s_gfh, s_gfd, 0, BK, UNIT)
+        p_gf = head_columns(p_gf, i_b, i_h, s_gfb, s_gfh, s_gfd, 0, BK, ALIGNED)
         b_h, b_decay = chunk_state(
             p_x, s_xt, p_y, s_yt, p_gf, s_gft, m_k, m_v, i_n, T,
             NORM, OF_KEYS, not OF_KEYS, PRECISION,
         )  # fmt: skip
         store_state(p_state, p_decay, i_out, b_h, b_decay, o_k, o_v, K, V)
     if HAS_BWD:
-        p_gb = head_columns(p_gb, i_b, i_h, s_gbb, s_gbh, s_gbd, 0, BK, UNIT)
+        p_gb = head_columns(p_gb, i_b, i_h, s_gbb, s_gbh, s_gbd, 0, BK, ALIGNED)
         b_h, b_decay = chunk_state(
             p_x, s_xt, p_y, s_yt, p_gb, s_gbt, m_k, m_v, i_n, T,
             NORM, not OF_KEYS, not OF_KEYS, PRECISION,
@@ -146,9 +156,10 @@ def advance_state(
     """The state on the far side of a sub-chunk, given the one that enters it, [BK, BV]."""
     o_t = t_0 + tl.arange(0, BC)
     b_x = load_rows(p_x, s_x, m_k, o_t, 0, T)
-    b_x *= decay_to_edge(p_g, s_g, m_k, t_0, T, NORM, TO_END, INCLUSIVE)
+    b_g = load_gates(p_g, s_g, m_k, t_0, T, NORM)
+    b_x *= decay_to_edge(b_g, TO_END, INCLUSIVE, PRECISION)
     b_y = load_rows(p_y, s_y, m_v, o_t, 0, T)
-    b_h *= total_decay(p_g, s_g, m_k, t_0, T, NORM)[:, None]
+    b_h *= total_decay(b_g)[:, None]
     return b_h + tl.dot(tl.trans(b_x), b_y, input_precision=PRECISION)
 
 

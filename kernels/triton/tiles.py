@@ -12,7 +12,11 @@ exist; `m_k` is that of queries, keys and gates, `m_v` that of values and output
 import triton
 import triton.language as tl
 
-BC = tl.constexpr(16)  # the smallest tile of the tensor cores; pairs inside are summed without them
+BC = tl.constexpr(16)  # the smallest tile of the tensor cores
+LEVELS = tl.constexpr(4)  # of halving a sub-chunk
+# Triton 3.0 crashes where it computes a mask right in the layout of a product's operand. A sum in
+# between, which changes nothing, has it convert the layout instead.
+CONVERT_MASKS = tl.constexpr(triton.__version__.startswith('3.0.'))
 NS = tl.constexpr(4)  # more write fewer states, but walk further to each sub-chunk
 
 
@@ -22,15 +26,21 @@ def strides(*tensors: str) -> list[str]:
 
 
 @triton.jit
-def head_columns(p_x, i_b, i_h, s_b, s_h, s_d, d_0, BD: tl.constexpr, UNIT: tl.constexpr):
-    """BD columns from d_0 on, at token 0 of one head: the first pointer if they are neighbours
-    (UNIT), which takes fewer registers; otherwise a pointer each, [BD].
+def in_vectors(stride, p_x):
+    """A stride that is a multiple of 16 bytes, as one that Triton can see to be."""
+    width: tl.constexpr = 128 // p_x.dtype.element_ty.primitive_bitwidth
+    return stride // width * width
+
+
+@triton.jit
+def head_columns(p_x, i_b, i_h, s_b, s_h, s_d, d_0, BD: tl.constexpr, ALIGNED: tl.constexpr):
+    """BD columns from d_0 on, at token 0 of one head: the first pointer if they are neighbours and
+    all rows begin at multiples of 16 bytes (ALIGNED); otherwise a pointer each, [BD].
     """
-    p_x += i_b * s_b + i_h * s_h
-    if UNIT:
-        p_x += d_0
+    if ALIGNED:
+        p_x += i_b * in_vectors(s_b, p_x) + i_h * in_vectors(s_h, p_x) + d_0
     else:
-        p_x += (d_0 + tl.arange(0, BD)) * s_d
+        p_x += i_b * s_b + i_h * s_h + (d_0 + tl.arange(0, BD)) * s_d
     return p_x
 
 
@@ -40,7 +50,7 @@ def row_pointers(p_x, s_x, o_t, BD: tl.constexpr):
     if p_x.type.is_block():
         p_rows = p_x[None, :] + o_t[:, None] * s_x
     else:
-        p_rows = p_x + o_t[:, None] * s_x + tl.arange(0, BD)[None, :]
+        p_rows = p_x + o_t[:, None] * in_vectors(s_x, p_x) + tl.arange(0, BD)[None, :]
     return p_rows
 
 
@@ -53,20 +63,12 @@ def load_rows(p_x, s_x, m_d, o_t, lo, hi):
 
 @triton.jit
 def store_rows(p_x, s_x, m_d, b_x, o_t, hi, ADD: tl.constexpr = False):
-    """Write the rows before `hi`, or add to what stands there."""
-    if ADD:
-        b_x += load_rows(p_x, s_x, m_d, o_t, 0, hi)
+    """Write the rows before `hi` of a tensor whose columns are neighbours, or add to them."""
     m_x = (o_t < hi)[:, None] & m_d[None, :]
-    p_rows = row_pointers(p_x, s_x, o_t, m_d.shape[0])
+    p_rows = p_x + o_t[:, None] * s_x + tl.arange(0, m_d.shape[0])[None, :]
+    if ADD:
+        b_x += tl.load(p_rows, mask=m_x, other=0).to(tl.float32)
     tl.store(p_rows, b_x.to(p_x.dtype.element_ty), mask=m_x)
-
-
-@triton.jit
-def load_token(p_x, s_x, m_d, t, T):
-    """One token's row in float32, [BD]."""
-    p_row = p_x + t * s_x
-    p_row = p_row if p_x.type.is_block() else p_row + tl.arange(0, m_d.shape[0])
-    return tl.load(p_row, mask=m_d & (t < T), other=0).to(tl.float32)
 
 
 @triton.jit
@@ -78,79 +80,116 @@ def as_gates(b_x, NORM: tl.constexpr):
 
 
 @triton.jit
-def load_gates(p_g, s_g, m_k, o_t, lo, hi, NORM: tl.constexpr):
-    """Gates of the rows `o_t`, [BC, BK]; zeros, which decay nothing, outside [lo, hi)."""
-    b_g = as_gates(load_rows(p_g, s_g, m_k, o_t, lo, hi), NORM)
-    return tl.where(((o_t >= lo) & (o_t < hi))[:, None], b_g, 0.0)
+def load_gates(p_g, s_g, m_k, t_0, T, NORM: tl.constexpr):
+    """Gates of a sub-chunk, [BC, BK]; zeros, which decay nothing, past the end.
+
+    Below -128, where a decay is zero in float32, gates are -128: infinite ones would make NaN of
+    the zeros in `add_up`.
+    """
+    o_t = t_0 + tl.arange(0, BC)
+    b_g = as_gates(load_rows(p_g, s_g, m_k, o_t, 0, T), NORM)
+    b_g = tl.where(b_g < -128.0, -128.0, b_g)
+    return tl.where((o_t < T)[:, None], b_g, 0.0)
 
 
 @triton.jit
-def decay_to_edge(
-    p_g, s_g, m_k, t_0, T, NORM: tl.constexpr, TO_END: tl.constexpr, INCLUSIVE: tl.constexpr
-):
+def add_up(m_x, b_x, PRECISION: tl.constexpr):
+    """For each row of `m_x` [BC, BC] the sum of the rows of `b_x` that it chooses, [BC, BD].
+
+    As products of tensor cores, which keep 21 bits of a number cut in two.
+    """
+    b_m = m_x.to(tl.float32)
+    if CONVERT_MASKS:
+        b_m *= (tl.sum(b_m) > 0).to(tl.float32)
+    if PRECISION == 'ieee':
+        b_sum = tl.dot(b_m, b_x, input_precision=PRECISION)
+    else:
+        b_leading = (b_x.to(tl.int32, bitcast=True) & -8192).to(tl.float32, bitcast=True)
+        b_sum = tl.dot(b_m, b_leading, input_precision=PRECISION)
+        b_sum = tl.dot(b_m, b_x - b_leading, b_sum, input_precision=PRECISION)
+    return b_sum
+
+
+@triton.jit
+def lies_to_edge(o_x, o_g, TO_END: tl.constexpr, INCLUSIVE: tl.constexpr):
+    """Whether the gate of row `o_g` lies between the token of row `o_x` and its sub-chunk's end (or
+    start). INCLUSIVE counts the token's own gate.
+    """
+    m_own = (o_g == o_x) & INCLUSIVE
+    return m_own | (o_g > o_x if TO_END else o_g < o_x)
+
+
+@triton.jit
+def lies_to_border(o_x, o_g, level, REVERSE: tl.constexpr):
+    """Whether the gate of row `o_g` lies between the token of row `o_x` and the border that its
+    block of 2**level tokens shares with the other block of its pair (equation 7).
+
+    Of a pair, the block that the direction comes to last has the queries, whose own gates count.
+    """
+    m_later = (o_x >> level) & 1 == 1
+    if REVERSE:
+        m_side = (m_later & (o_g < o_x)) | (~m_later & (o_g >= o_x))
+    else:
+        m_side = (m_later & (o_g <= o_x)) | (~m_later & (o_g > o_x))
+    return m_side & (o_g >> level == o_x >> level)
+
+
+@triton.jit
+def reads(o_q, o_k, level, REVERSE: tl.constexpr):
+    """Whether the token of row `o_q` reads that of row `o_k` across the border of their blocks."""
+    i_q, i_k = o_q >> level, o_k >> level
+    return (i_q >> 1 == i_k >> 1) & (i_q < i_k if REVERSE else i_q > i_k)
+
+
+@triton.jit
+def levels(t_0, T):
+    """Of halving that pairs of a sub-chunk's tokens need. Known only at run time, loops over them
+    stay loops: unrolled, they would spill.
+    """
+    return tl.minimum(T - t_0 - 1, LEVELS).to(tl.int32)
+
+
+@triton.jit
+def decay_to_edge(b_g, TO_END: tl.constexpr, INCLUSIVE: tl.constexpr, PRECISION: tl.constexpr):
     """Decay between each token of a sub-chunk and its end (or start), [BC, BK].
 
-    INCLUSIVE counts the token's own gate. A sum of gates of one sign has a rounding error that
-    vanishes with the decay itself (equation 12). Leaving the own gate out shifts the rows that are
-    read; nothing is subtracted.
+    A sum of gates of one sign has a rounding error that vanishes with the decay itself (equation
+    12); nothing is subtracted.
     """
-    if INCLUSIVE:
-        shift = 0
-    elif TO_END:
-        shift = 1
-    else:
-        shift = -1
-    o_t = t_0 + shift + tl.arange(0, BC)
-    b_g = load_gates(p_g, s_g, m_k, o_t, t_0, tl.minimum(t_0 + BC, T), NORM)
-    return tl.exp(tl.cumsum(b_g, 0, reverse=TO_END))
+    o_r = tl.arange(0, BC)
+    m_between = lies_to_edge(o_r[:, None], o_r[None, :], TO_END, INCLUSIVE)
+    return tl.exp(add_up(m_between, b_g, PRECISION))
 
 
 @triton.jit
-def total_decay(p_g, s_g, m_k, t_0, T, NORM: tl.constexpr):
+def decay_to_border(b_g, level, REVERSE: tl.constexpr, PRECISION: tl.constexpr):
+    """Decay between each token and the border of its pair of blocks, [BC, BK]."""
+    o_r = tl.arange(0, BC)
+    m_between = lies_to_border(o_r[:, None], o_r[None, :], level, REVERSE)
+    return tl.exp(add_up(m_between, b_g, PRECISION))
+
+
+@triton.jit
+def total_decay(b_g):
     """Decay of a whole sub-chunk, [BK]."""
-    o_t = t_0 + tl.arange(0, BC)
-    return tl.exp(tl.sum(load_gates(p_g, s_g, m_k, o_t, t_0, T, NORM), 0))
+    return tl.exp(tl.sum(b_g, 0))
 
 
 @triton.jit
-def pair_decay(b_e, p_g, s_g, m_k, i_j, t_0, T, NORM: tl.constexpr, REVERSE: tl.constexpr):
-    """One step of the recurrence over keys j for the decays from key j to every query, [BC, BK].
-
-    Forward: j falls, rows t ≥ j, one more gate a_{j+1} each step. Backward: j rises, rows t ≤ j,
-    one more gate a_{j-1}. `b_e` holds the decays of the step before.
-    """
+def add_scores(b_scores, b_q, b_k, b_g, t_0, T, REVERSE: tl.constexpr, PRECISION: tl.constexpr):
+    """Add one direction's scores between different tokens of a sub-chunk, [BC, BC]."""
     o_r = tl.arange(0, BC)
-    if REVERSE:
-        t_gate = t_0 + i_j - 1
-        m_past = o_r < i_j
-    else:
-        t_gate = t_0 + i_j + 1
-        m_past = o_r > i_j
-    # The gate read before the first step multiplies zeros: no row is past the key yet.
-    t_gate = tl.maximum(tl.minimum(t_gate, T - 1), 0)
-    b_a = tl.exp(as_gates(load_token(p_g, s_g, m_k, t_gate, T), NORM))
-    b_e = tl.where(m_past[:, None], b_e * b_a[None, :], 0.0)
-    return tl.where((o_r == i_j)[:, None], 1.0, b_e)
-
-
-@triton.jit
-def valid_rows(t_0, T):
-    """Tokens of a sub-chunk that exist. Known only at run time, loops over them stay loops."""
-    return tl.minimum(T - t_0, BC).to(tl.int32)
-
-
-@triton.jit
-def add_scores(
-    b_scores, b_q, p_k, s_k, p_g, s_g, m_k, t_0, T, NORM: tl.constexpr, REVERSE: tl.constexpr
-):
-    """Add one direction's scores between the tokens of a sub-chunk, each with itself included."""
-    o_r = tl.arange(0, BC)
-    b_e = tl.zeros(b_q.shape, dtype=tl.float32)
-    rows = valid_rows(t_0, T)
-    for i in range(0, rows):
-        i_j = i if REVERSE else rows - 1 - i
-        b_e = pair_decay(b_e, p_g, s_g, m_k, i_j, t_0, T, NORM, REVERSE)
-        b_k = load_token(p_k, s_k, m_k, t_0 + i_j, T)
-        b_column = tl.sum(b_q * b_k[None, :] * b_e, 1)
-        b_scores += tl.where((o_r == i_j)[None, :], b_column[:, None], 0.0)
+    for level in range(0, levels(t_0, T)):
+        b_e = decay_to_border(b_g, level, REVERSE, PRECISION)
+        b_s = tl.dot(b_q * b_e, tl.trans(b_k * b_e), input_precision=PRECISION)
+        m_s = reads(o_r[:, None], o_r[None, :], level, REVERSE)
+        b_scores += tl.where(m_s, b_s, 0.0)
     return b_scores
+
+
+@triton.jit
+def own_scores(b_q, b_k, DIRECTIONS: tl.constexpr):
+    """Scores of tokens with themselves, once per direction, on a diagonal [BC, BC]."""
+    o_r = tl.arange(0, BC)
+    b_own = tl.sum(b_q * b_k, 1) * DIRECTIONS
+    return tl.where(o_r[:, None] == o_r[None, :], b_own[:, None], 0.0)
