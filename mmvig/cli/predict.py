@@ -6,7 +6,7 @@ sheet, and DIR/preds (mmdet, JSON), DIR/pred (mmseg, label maps) or DIR/preds.js
 rest. `--results` writes what evaluation servers take, with or without `--out`.
 
 Files that cannot be read are left out, and the command ends with an error that names them. Huge
-images of segmentation are predicted by strips of rows: see `predict_huge`.
+images are predicted by strips of rows: see `predict_huge`.
 """
 
 import argparse

@@ -96,6 +96,8 @@ class Workspace:
                     self._note(number, step, current.writes)
                 raise
             done, step = done + current.work, 0
+            if current.restarts and number + 1 == len(plan.passes):
+                break  # until the workspace ends, what it gave may be lost: it would begin again
             self._note(number + 1, 0, current.writes)
             self._close_others(plan, number + 1)
 

@@ -69,7 +69,7 @@ def _predict(predictor: Predictor, image: Path, score_thr: float) -> Prediction:
     from mmvig.apis.huge_images.predict import predict_huge  # imports rasterio
 
     with tempfile.TemporaryDirectory() as folder:
-        return predict_huge(predictor, Job(image, [], Path(folder, 'maps')))
+        return predict_huge(predictor, Job(image, [], Path(folder, 'maps'), score_thr=score_thr))
 
 
 def _most_megapixels(predictor: Predictor, path: str | None) -> int:

@@ -172,6 +172,8 @@ def rehearsed(tmp_path_factory):
     ],
 )
 def test_a_rehearsed_step_writes_its_rows(name, rehearsed, monkeypatch):
+    if name == 'compile' and not hasattr(torch.compiler, 'is_exporting'):
+        pytest.skip('the compiler of this torch takes no number of a loop as dynamic')
     out = rehearsed(name)
     (chosen,) = (step for step in plan.STEPS if step.name == name)
     path = next(text for text in chosen.arguments if text.startswith('{out}')).format(out=out)

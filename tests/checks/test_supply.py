@@ -51,11 +51,14 @@ try:
     socket.create_connection(('127.0.0.1', 9), 0.1)
 except PermissionError:
     print('no network')
-import importlib, pkgutil, torch, mmvig
+import importlib.util, pkgutil, torch, mmvig
+left_out = ('mmvig.__main__', 'mmvig.webui')
+if importlib.util.find_spec('onnx') is None:
+    left_out += ('mmvig.export.',)
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 for module in pkgutil.walk_packages(mmvig.__path__, 'mmvig.'):
-    if module.name != 'mmvig.__main__' and not module.name.startswith('mmvig.webui'):
+    if not module.name.startswith(left_out):
         importlib.import_module(module.name)
 built = 0
 for name, path in mmvig.configs.list_configs().items():

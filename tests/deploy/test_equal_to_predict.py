@@ -18,6 +18,8 @@ from mmvig.export.exportable import Exportable
 from mmvig.export.models import make_exportable
 from tests.support.docs_workspace import write_checkpoint
 
+pytest.importorskip('onnxscript')
+
 SCALE = (333, 200)  # of the pipelines, for speed
 # Random weights are sure of no box, so the best ones are taken whatever their score.
 RCNN = dict(rpn=dict(max_per_img=50), rcnn=dict(score_thr=0.0, max_per_img=8))

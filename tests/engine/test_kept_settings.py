@@ -195,7 +195,7 @@ def test_weights_in_the_work_dir_are_not_called_damaged(tmp_path):
 
 def test_no_config_of_a_checkpoint_is_run(first, tmp_path):
     """mmengine runs the text of old checkpoints to look for a number of GPUs."""
-    text = f'import os\nos.mkdir({str(tmp_path / "ran")!r})\ngpu_ids = [0]\n'
+    text = f'__import__("os").mkdir({str(tmp_path / "ran")!r})\ngpu_ids = [0]\n'
     saved = torch.load(first, weights_only=False)
     saved['meta']['config'] = text
     torch.save(saved, tmp_path / 'old.pth')

@@ -8,10 +8,12 @@ from mmvig.export.packages import require_packages
 NEED_PACKAGES = (
     'backbones',
     'cli_export',
+    'detection',
     'detection_file',
     'forms',
     'models',
     'simplify',
+    'torch_program',
     'verify',
 )
 

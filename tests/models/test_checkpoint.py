@@ -13,7 +13,6 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from mmvig.checkpoint import backbone_weights, from_official, load_pretrained, read, to_official
-from mmvig.cli.convert import main as convert
 from mmvig.cli.run import command
 from mmvig.models.backbones import MultiScaleViG, PlainViG, ViR
 from tests.support import golden
@@ -239,7 +238,7 @@ def test_without_network_the_error_says_where_to_put_the_file(monkeypatch):
     assert isinstance(caught.value.__cause__, URLError)
 
 
-def test_convert_tool(root, tmp_path, official, capsys):
+def test_convert_tool(root, tmp_path, official, cli):
     there, back = tmp_path / 'ours.pth', tmp_path / 'back.pth'
     tool = root / 'tools/convert_checkpoint.py'
     subprocess.run([sys.executable, tool, official, there], check=True)
@@ -247,15 +246,11 @@ def test_convert_tool(root, tmp_path, official, capsys):
     assert set(ours) == {'state_dict', 'meta'}
     model = MultiScaleViG('tiny')
     load_pretrained(model, str(there))
-    convert([str(there), str(back), '--to-official'])
+    cli.output('convert', there, back, '--to-official')
     weights = torch.load(back, weights_only=True)['model']
     expected = golden.weights('vig_h_tiny')
     assert weights.keys() == expected.keys()
     assert all(torch.equal(weights[key], expected[key]) for key in expected)
 
-    with pytest.raises(SystemExit) as end:
-        convert([str(there), str(back)])
-    assert end.value.code == 2
-    said = capsys.readouterr().err
-    assert 'expected the keys of an official ViG checkpoint' in said
-    assert 'Traceback' not in said
+    message = cli.user_error('convert', there, back)
+    assert 'expected the keys of an official ViG checkpoint' in message

@@ -16,6 +16,7 @@ from mmvig.streaming import (
     ForeignJournalError,
     Workspace,
     plan_segmentation,
+    stream_segmentation,
 )
 
 from .models import PLAIN, PYRAMID, VIR, by_strips, draw, segmentor
@@ -91,6 +92,24 @@ def test_a_sink_is_given_all_labels_again(model, expected, tmp_path):
     )
     assert np.array_equal(found, expected)
     assert seen == [['labels.mmvig-map']] * plan.passes[-1].steps
+
+
+def test_labels_lost_after_the_last_step_are_handed_out_again(model, expected, tmp_path):
+    def lose() -> None:
+        with workspace(tmp_path) as opened:
+            image, lost = ArrayRows(IMAGE), ArraySink()
+            stream_segmentation(model, image, lost, opened, strip_rows=8, channel_order='bgr')
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        lose()
+    steps = []
+    found = by_strips(
+        model, ArrayRows(IMAGE), workspace(tmp_path), strip_rows=8, on_progress=steps.append
+    )
+    assert np.array_equal(found, expected)
+    plan = plan_segmentation(model, ArrayRows(IMAGE), ArraySink(), strip_rows=8)
+    assert len(steps) == plan.passes[-1].steps
 
 
 @pytest.mark.parametrize('backbone', [PLAIN, VIR], ids=['plain', 'vir'])
