@@ -50,6 +50,7 @@ soak: env
 	$(SOAK).long_run --backbone vir --steps 2000
 	$(SOAK).long_run --backbone linglo --steps 2000
 	$(PYTHON_IN_VENV) -m tests.soak.dying_process
+	$(PYTHON_IN_VENV) -m pytest tests/cli/test_predict_fork.py
 
 # The operator on thousands of new calls, and its C++ under checks of memory and undefined behaviour.
 FUZZ = --hypothesis-profile=fuzz --hypothesis-show-statistics \

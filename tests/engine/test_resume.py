@@ -92,7 +92,7 @@ def test_atomic_write_survives_a_kill_at_any_time(tmp_path):
             for i in range(1000):
                 atomic_file.write(path, bytes([i % 256]) * size)
             os._exit(0)
-        time.sleep(rng.uniform(0.02, 0.06))
+        time.sleep(rng.uniform(0.02, 0.06) * (1 + kills // 20))
         os.kill(writer, signal.SIGKILL)
         os.waitpid(writer, 0)
         unfinished += len(list(tmp_path.glob('*.part')))

@@ -80,11 +80,6 @@ def stream_detection(
     """
     plan, heads = _prepare(model, image, scale_limits, strip_rows, memory_bytes, channel_order)
     workspace.run(plan, on_progress)
-    if heads.found is None:
-        raise StreamingError(
-            f'{workspace.folder}: holds a run that had ended, of which the result was not kept; '
-            'remove the folder to begin anew'
-        )
     return heads.found
 
 
