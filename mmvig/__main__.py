@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {
+    'new-config': 'look at a folder of data and write a config for it',
     'train': 'train a config, or resume a training',
     'test': 'evaluate a checkpoint',
     'predict': 'predict images and draw the results',

@@ -1,8 +1,11 @@
-"""Train on the mini data set, evaluate and draw: `tools/demo.py [det|seg]`.
+"""Train on the mini data set, evaluate and draw: `tools/demo.py [det|seg] [--data FOLDER]`.
 
 det (the default) trains Mask R-CNN, seg UperNet. Writes to work_dirs/demo or work_dirs/demo-seg:
 metrics.json and predictions/ with truth (left) and prediction (right) of every validation image,
 twelve of them on predictions/sheet.png.
+
+With a folder of data of one's own, the config is what `mmvig new-config` writes for it, and all
+goes to work_dirs/demo-data or work_dirs/demo-data-seg.
 """
 
 import argparse
@@ -24,9 +27,14 @@ TASKS = {  # config, work dir, metrics
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description='Train on the mini data set, evaluate and draw.')
     parser.add_argument('task', nargs='?', choices=TASKS, default='det')
-    config, name, keys = TASKS[parser.parse_args(argv).task]
-    work = ROOT / 'work_dirs' / name
+    parser.add_argument('--data', metavar='FOLDER', help="a folder of one's own data")
+    args = parser.parse_args(argv)
+    config, name, keys = TASKS[args.task]
+    work = ROOT / 'work_dirs' / (name.replace('demo', 'demo-data') if args.data else name)
     shutil.rmtree(work, ignore_errors=True)
+    if args.data:
+        config, keys = work / 'config.py', None
+        run('-m', 'mmvig', 'new-config', args.task, Path(args.data).resolve(), '--out', config)
     start = time.monotonic()
     run_tool('train', config, '--work-dir', work)
     checkpoint = (work / 'last_checkpoint').read_text().strip()
@@ -36,13 +44,18 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     (log,) = (work / 'test').glob('*/*.json')
     logged = json.loads(log.read_text())
+    keys = keys or [key for key in logged if not key.endswith('time')]
     metrics = {key: logged[key] for key in keys} | {'seconds': round(seconds, 1)}
     (work / 'metrics.json').write_text(json.dumps(metrics, indent=2) + '\n')
     sys.stdout.write(f'{work.relative_to(ROOT)}/metrics.json: {json.dumps(metrics)}\n')
 
 
 def run_tool(name: str, *args: str | Path) -> None:
-    subprocess.run([sys.executable, f'tools/{name}.py', *args], check=True, cwd=ROOT)
+    run(f'tools/{name}.py', *args)
+
+
+def run(*args: str | Path) -> None:
+    subprocess.run([sys.executable, *args], check=True, cwd=ROOT)
 
 
 if __name__ == '__main__':

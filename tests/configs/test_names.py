@@ -51,12 +51,8 @@ def test_importing_the_package_loads_nothing_heavy(tmp_path):
     assert done.stdout.strip() == '[]'
 
 
-def test_list_command(tmp_path):
-    done = subprocess.run(
-        [sys.executable, '-m', 'mmvig', 'list', 'upernet'],
-        cwd=tmp_path, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    *lines, last = done.stdout.splitlines()
+def test_list_command(cli):
+    *lines, last = cli.output('list', 'upernet').splitlines()
     configs = {name: path for name, path in list_configs().items() if 'upernet' in name}
     expected = {(name, config_summary(path)) for name, path in configs.items()}
     assert {tuple(line.split(maxsplit=1)) for line in lines} == expected

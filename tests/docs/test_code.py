@@ -6,8 +6,9 @@ It runs in a folder with the files that the pages assume. For speed, three thing
 - A checkpoint (`….pth`) that a block names beside a config is written by that small model.
 - An exported model (`….onnx`) is a detector made by hand.
 
-Fragments of configs run as Python as well, and every backbone and neck that they configure is
-built. Blocks that are modules (`# mmvig/….py`) run together, in a test of their own.
+Whole configs (`# configs/….py`) are loaded. Fragments of configs run as Python, and every backbone
+and neck that they configure is built. Blocks that are modules (`# mmvig/….py`) run together, in a
+test of their own.
 """
 
 import ast
@@ -40,6 +41,9 @@ def test_code_runs(text, docs_workspace, monkeypatch, tmp_path):
     if 'mmvig.export' in text:
         pytest.importorskip('onnxscript')
     monkeypatch.chdir(docs_workspace)
+    if match := re.match(r'# (configs/\S+\.py)\n', text):  # `_base_` is the config inherited
+        Config.fromfile(match[1])
+        return
     substitute_configs(text, monkeypatch, tmp_path)
     for exported in re.findall(r"'([\w/]+\.onnx)'", text):
         write_exported(Path(exported))

@@ -6,7 +6,8 @@ The rule for each:
    the mini set, if every config they name is for the mini set (its name ends in `_mini`) or for
    data of one's own (`mine_…`, written from the page's code block), or if they name none. Trainings
    and evaluations are shortened to a few small images. Checkpoints, exported models, photos and
-   logs that a command names are made for it.
+   logs that a command names are made for it. An export reads, checks and prepares its model; the
+   file that it writes is made by hand (`tests/deploy/test_exported_files.py` has real ones).
 2. All others with a parser are **parsed** by it: commands that need COCO and the like or GPUs
    (`tools/*.sh`: as the training or test that they start), that take hours (other tools,
    `python -m benchmarks.NAME`), or that do not end (`serve`, `tensorboard`).
@@ -34,6 +35,7 @@ from mmvig.engine.runner import build_runner
 from tests.support.cli import forget_runs
 from tests.support.doc_pages import PAGES, ROOT, blocks
 from tests.support.docs_workspace import (
+    export_by_hand,
     shorten,
     write_checkpoint,
     write_exported,
@@ -217,7 +219,11 @@ def run_or_parse_command(name: str, arguments: list[str], monkeypatch) -> None:
     if not cheap or placeholders or name in ENDLESS:
         parse(mmvig.__main__.main, [name, *arguments], monkeypatch)
         return
+    if name == 'new-config' and '--out' in arguments:  # the page shows what it writes
+        Path(arguments[arguments.index('--out') + 1]).unlink(missing_ok=True)
     provide(arguments, configs[0] if configs else None)
+    if name == 'export':
+        monkeypatch.setattr('mmvig.export.export', export_by_hand)
     monkeypatch.setattr('mmvig.cli.run.build_runner', lambda cfg: build_runner(shorten(cfg)))
     forget_runs()
     mmvig.__main__.main([name, *arguments])
