@@ -1,7 +1,8 @@
-"""How many threads may compute: one in a forked child.
+"""How many threads may compute: one in a child forked from a process that has computed.
 
 A fork copies only the thread that asks for it. Where OpenMP has threads already, a child that wants
-to use them waits for ever; so do torch's own operations.
+to use them waits for ever; so do torch's own operations. OpenCV's functions do the work of its lost
+threads themselves; stopping those threads by `setNumThreads` would hang.
 """
 
 import functools
@@ -20,20 +21,26 @@ def num_threads() -> int:
         return 1
     threads = torch.get_num_threads()
     if threads > 1:
-        _watch_forks()
+        use_one_thread_in_forks()
     return threads
 
 
-@functools.cache
-def _watch_forks() -> None:
-    os.register_at_fork(after_in_child=_use_one_thread)
+@functools.cache  # once per process, as a hook cannot be taken back
+def use_one_thread_in_forks() -> None:
+    """From now on, torch and bi_gla compute on one thread in each process that this one forks.
+
+    For whoever is about to compute, by the operator or by other parts of a model.
+    """
+    if hasattr(os, 'register_at_fork'):  # where there is no fork, nothing hangs
+        os.register_at_fork(after_in_child=_use_one_thread)
 
 
 def _use_one_thread() -> None:
     """Of torch too: a model's other operations come before and after this one."""
     global _forked
-    _forked = True
-    torch.set_num_threads(1)
+    if torch.get_num_threads() > 1:
+        _forked = True
+        torch.set_num_threads(1)
 
 
 @functools.cache

@@ -14,9 +14,9 @@ from mmvig import checkpoint as checkpoints
 from mmvig.checks.errors import one_line
 from mmvig.checks.model import accepted_channels
 from mmvig.checks.pure_python import by_names
+from mmvig.kernels.native.forks import use_one_thread_in_forks
 
 from .class_names import class_names
-from .fork import use_one_thread_after_fork
 from .images import ImageError, ModelInput, load, to_rgb
 from .names import name_results
 from .result_folder import ResultFolder
@@ -59,7 +59,7 @@ class Predictor:
         checkpoint = checkpoints.read(path)
         weights = checkpoints.weights_of(checkpoint, path)
         init_default_scope(scope)
-        use_one_thread_after_fork()
+        use_one_thread_in_forks()
         self.cfg = cfg
         self._scope = scope
         self._task = TASKS[scope](cfg, path, device)

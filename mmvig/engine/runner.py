@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.runner import BaseLoop, FlexibleRunner, Runner
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.fsdp import StateDictType
 from torch.utils.data import DataLoader
 
@@ -35,9 +35,10 @@ from mmvig.checks.model import accepted_channels, check_merged_views, check_pale
 from mmvig.checks.occurrence import check_occurrence
 from mmvig.checks.sampling import check_same_classes, check_sampler
 from mmvig.checks.supply import check_training_truth
-from mmvig.models.backbones.base import Backbone
 
 from .accumulated_batches import count_accumulated
+from .checkpoint_fit import check_whole, fit_backbone
+from .compilation import compile_part, is_compiled, names_part
 from .loaded_data import inner_datasets, place_of
 from .resume import rng_state
 from .resume.kept_settings import describe_resume
@@ -173,7 +174,7 @@ class RunnerChecks:
 
     def call_hook(self, fn_name: str, **kwargs) -> None:
         """See `mmengine.runner.Runner.call_hook`."""
-        if fn_name in FIRST_STEPS and not self.started and not self.cfg.get('compile'):
+        if fn_name in FIRST_STEPS and not self.started and not is_compiled(self.cfg.get('compile')):
             self._watch_first_step()
         if fn_name in ('after_train_iter', 'after_val_iter', 'after_test_iter'):
             self._end_first_step()
@@ -208,30 +209,27 @@ class RunnerChecks:
     _needed_to_resume: tuple[str, ...] = ()
 
     def _check_fit(self, checkpoint: dict, source: str) -> None:
-        shapes = self._weight_shapes()
+        shapes, model = self._weight_shapes(), _unwrap(self.model)
         if shapes is None:
             return
-        model = _unwrap(self.model)
-        weights = {
-            key.removeprefix('module.'): value
-            for key, value in checkpoints.weights_of(checkpoint).items()
-        }
-        fine_tuning = isinstance(self._train_loop, BaseLoop) and not self._resume
-        if not fine_tuning:
-            checkpoints.check_shapes(shapes, weights, source, type(model).__name__)
-        elif isinstance(getattr(model, 'backbone', None), Backbone):
-            weights, fitted = checkpoints.fit_input_channels(weights, shapes, 'backbone.')
-            if fitted:
-                checkpoint['state_dict'] = weights
-                self.logger.info(f'{source}: {fitted}')
-            checkpoints.check_shapes(
-                _of_backbone(shapes), _of_backbone(weights), source, type(model.backbone).__name__
-            )
+        if self._resume or not isinstance(self._train_loop, BaseLoop):
+            check_whole(model, shapes, checkpoint, source)
+            return
+        fitted = fit_backbone(model, shapes, checkpoint, source)
+        if fitted:
+            self.logger.info(f'{source}: {fitted}')
 
 
 @registry.RUNNERS.register_module()
 class CheckedRunner(RunnerChecks, Runner):
-    """`mmengine.runner.Runner` with the checks of `RunnerChecks`."""
+    """`mmengine.runner.Runner` with the checks of `RunnerChecks`; compiles a part alone, too."""
+
+    def _maybe_compile(self, target: str) -> None:
+        options = self.cfg.get('compile')
+        if note := compile_part(_unwrap(self.model), options):
+            self.logger.warning(note)
+        if not names_part(options):
+            super()._maybe_compile(target)
 
 
 @registry.RUNNERS.register_module()
@@ -298,10 +296,3 @@ def _without_wrappers(model: nn.Module) -> nn.Module:
     while is_model_wrapper(model):
         model = model.module
     return model
-
-
-def _of_backbone(by_key: Mapping[str, Tensor | torch.Size]) -> dict[str, Tensor | torch.Size]:
-    prefix = 'backbone.'
-    return {
-        key.removeprefix(prefix): value for key, value in by_key.items() if key.startswith(prefix)
-    }

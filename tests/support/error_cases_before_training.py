@@ -110,6 +110,14 @@ BEFORE_TRAINING = [
     Case('a setting of another runner', DET + 'runner_type=FlexibleRunner compile=True',
          'compile: FlexibleRunner does not read it, and has nothing like it in a config; leave it '
          'out, or set compile=None'),
+    Case('a compiler that torch has not', SEG + 'compile.backend=inducter',
+         "expected compile.backend to be one of …, inductor, …; got 'inducter'"),
+    Case('a setting that the compiler has not', SEG + 'compile.dynamc=True',
+         "expected compile to hold 'target' and arguments of torch.compile, fullgraph, dynamic, "
+         "backend, mode, options, …; got 'dynamc'"),
+    Case('a part to compile that is not there', SEG + 'compile.target=forward',
+         'expected compile.target to be a part of the model, such as data_preprocessor, backbone, '
+         "decode_head, auxiliary_head, got 'forward'; without it the whole step is compiled"),
     Case('a strategy without its runner', DET + 'strategy.type=DDPStrategy',
          "strategy: expected runner_type='FlexibleRunner' for DDPStrategy, as another runner does "
          'not read it, got Runner'),
