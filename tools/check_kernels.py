@@ -94,6 +94,14 @@ def show(table: Iterable[dict]) -> list[dict]:
     return shown
 
 
+def write(table: list[dict], path: Path) -> None:
+    """Write rows as CSV, with the version of the Triton that built them."""
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, [*table[0], 'triton'], lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(row | {'triton': triton.__version__} for row in table)
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--dtypes', nargs='+', choices=DTYPES, default=list(DTYPES))
@@ -110,10 +118,7 @@ def main(argv: list[str] | None = None) -> None:
         sys.stdout.write('\n')
         show(summary(table))
     if args.csv:
-        with args.csv.open('w', newline='') as file:
-            writer = csv.DictWriter(file, [*table[0], 'triton'], lineterminator='\n')
-            writer.writeheader()
-            writer.writerows(row | {'triton': triton.__version__} for row in table)
+        write(table, args.csv)
     sys.exit(int(any(row['fits'] == 'no' for row in table)))
 
 

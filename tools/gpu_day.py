@@ -56,8 +56,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.wheels:
         processes.install(args.wheels, out)
     # Ended by a time limit from outside, this process ends its step too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    run_all(steps, out, deadline, args.rehearse)
+    former = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        run_all(steps, out, deadline, args.rehearse)
+    finally:
+        signal.signal(signal.SIGTERM, former)
     finish(out, args)
 
 

@@ -11,7 +11,6 @@ the chip's nominal bandwidth.
 """
 
 import argparse
-import csv
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,8 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import triton
-from check_kernels import resources
+from check_kernels import resources, show, write
 from chip_model import CHIPS, Chip, cycles, latency, resident
 from kernel_builds import Launch, recorded
 from kernel_code import Code, Instruction, Trips, disassemble, run_order
@@ -198,17 +196,6 @@ def _bits(x: Instruction) -> int:
     return next((narrow[part] for part in x.name.split('.') if part in narrow), 32 * x.width)
 
 
-def show(table: Iterator[dict]) -> list[dict]:
-    """Print rows as a Markdown table; returns them."""
-    shown = []
-    for row in table:
-        if not shown:
-            sys.stdout.write(f'| {" | ".join(row)} |\n|{"---|" * len(row)}\n')
-        sys.stdout.write(f'| {" | ".join(map(str, row.values()))} |\n')
-        shown.append(row)
-    return shown
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--shapes', nargs='+', choices=SHAPES, default=list(SHAPES))
@@ -223,10 +210,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.stdout.write('\n')
     table = show(rows(shapes, args.dtypes, args.chips))
     if args.csv:
-        with args.csv.open('w', newline='') as file:
-            writer = csv.DictWriter(file, [*table[0], 'triton'], lineterminator='\n')
-            writer.writeheader()
-            writer.writerows(row | {'triton': triton.__version__} for row in table)
+        write(table, args.csv)
 
 
 if __name__ == '__main__':

@@ -112,7 +112,7 @@ STEPS = (
         'suite', 'the test suite of the operator', 6, 9,
         ('pytest', '-q', '-p', 'no:cacheprovider', 'tests/kernels', '-m', 'not slow'),
         ('pytest', '-q', '-p', 'no:cacheprovider', 'tests/kernels/test_bi_gla.py', '-k',
-         'flops_are_those_of_the_recurrence'), ('pytest', 'hypothesis'),
+         'flops_are_those_of_the_recurrence'), ('pytest',),
     ),
 )  # fmt: skip
 

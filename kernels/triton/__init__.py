@@ -40,6 +40,13 @@ WARPS = {
     ('ieee', 256): {'state': (2, 255), 'output': (2, 255), 'gradients': (2, 255)},
     ('ieee', 1024): {'state': (4, 255), 'output': (4, 255), 'gradients': (4, 240)},
 }
+if triton.__version__.startswith('3.0.'):  # whose builds need more registers, so as not to spill
+    WARPS = {
+        ('tf32', 512): {'state': (1, 168), 'output': (1, 255), 'gradients': (1, 255)},
+        ('tf32', 2048): {'state': (2, 168), 'output': (4, 255), 'gradients': (4, 255)},
+        ('ieee', 256): {'state': (2, 255), 'output': (4, 255), 'gradients': (2, 255)},
+        ('ieee', 1024): {'state': (4, 255), 'output': (8, 255), 'gradients': (8, 255)},
+    }
 
 
 def launch_options(kernel: str, BK: int, BV: int, precision: str) -> dict[str, int]:

@@ -3,10 +3,7 @@
 import os
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from mmvig.deploy.images import is_cut_jpeg
+from mmvig.deploy.images import is_cut_jpeg, read_image
 
 TAIL = 1024  # bytes at the end of a file in which its end marker is looked for
 
@@ -19,18 +16,10 @@ def check_image(path: str | Path) -> None:
     Raises:
         ValueError: there is no such file, it is empty, or it is no whole image; says which.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f'expected an image at {path}, there is no such file')
-    content = path.read_bytes()
-    if not content:
-        raise ValueError(f'expected an image, {path} is an empty file')
-    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-    if decoded is None or is_cut_jpeg(content):
-        raise ValueError(
-            f'expected a whole image, {path} cannot be read as one: its {len(content)} bytes are '
-            'cut short, damaged, or of another kind'
-        )
+    try:
+        read_image(path)
+    except FileNotFoundError as error:
+        raise ValueError(str(error)) from error
 
 
 def lacks_jpeg_end(path: str | Path) -> bool:

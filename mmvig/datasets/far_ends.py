@@ -11,15 +11,13 @@ Bars are as thick and as far apart in images of any size. An image depends on it
 only: the set is the same on every machine.
 """
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import cv2
 import mmcv
 import numpy as np
-from mmengine.dist import barrier, get_rank
+
+from .drawing import draw_once
 
 CLASSES = ('ground', 'red end', 'green end', 'blue end')
 PALETTE = [(110, 110, 110), (230, 70, 60), (60, 180, 90), (60, 130, 230)]
@@ -66,26 +64,11 @@ def _texture(rng: np.random.Generator, height: int, width: int, gray: float) -> 
 def ensure_far_ends(root: str | Path) -> None:
     """Draw the set into `root` unless it exists; of several processes, only the first draws."""
     root = Path(root)
-    exists = root.is_dir()
-    barrier()  # all processes look before one draws
-    if not exists:
-        if get_rank() == 0:
-            _draw_set(root)
-        barrier()
+    draw_once(root, root.is_dir, _draw_set, 'the set')
 
 
 def _draw_set(root: Path) -> None:
-    """Draw into a folder beside `root`, then rename it: a killed process leaves no partial set."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f'{root.name}.', dir=root.parent))
-    partial.chmod(0o755)
-    try:
-        for split, (count, seed) in SPLITS.items():
-            for index in range(count):
-                for kind, pixels in zip(('images', 'annotations'), draw(seed + index), strict=True):
-                    mmcv.imwrite(pixels, str(partial / kind / split / f'{index:04d}.png'))
-        os.replace(partial, root)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if not root.is_dir():  # else another process was faster
-            raise OSError(f'could not draw the set into {root}: {error}') from error
+    for split, (count, seed) in SPLITS.items():
+        for index in range(count):
+            for kind, pixels in zip(('images', 'annotations'), draw(seed + index), strict=True):
+                mmcv.imwrite(pixels, str(root / kind / split / f'{index:04d}.png'))

@@ -13,15 +13,13 @@ set is the same on every machine.
 
 import json
 import math
-import os
-import shutil
-import tempfile
 from pathlib import Path
 
 import cv2
 import mmcv
 import numpy as np
-from mmengine.dist import barrier, get_rank
+
+from .drawing import draw_once
 
 CLASSES = ('circle', 'rectangle', 'triangle', 'star', 'cross')
 PALETTE = [(230, 70, 60), (60, 130, 230), (60, 180, 90), (240, 190, 40), (160, 80, 200)]
@@ -40,35 +38,21 @@ def ensure_mini(root: str | Path) -> None:
         FileExistsError: `root` holds only a part of the set.
     """
     root = Path(root)
-    existing = [name for name in FOLDERS if (root / name).is_dir()]
-    barrier()  # all processes look before one draws, so that all or none wait below
-    if existing and existing != FOLDERS:
+
+    def existing() -> list[str]:
+        return [name for name in FOLDERS if (root / name).is_dir()]
+
+    if existing() not in ([], FOLDERS):
         raise FileExistsError(
             f'expected {root} to hold a mini data set ({", ".join(FOLDERS)}), got only '
-            f'{", ".join(existing)}; delete the folder, and it is drawn again'
+            f'{", ".join(existing())}; delete the folder, and it is drawn again'
         )
-    if not existing:
-        if get_rank() == 0:
-            _draw_set(root)
-        barrier()
+    draw_once(root, lambda: existing() == FOLDERS, _draw_set, 'the mini data set')
 
 
 def _draw_set(root: Path) -> None:
-    """Draw into a folder beside `root`, then rename it: a killed process leaves no partial set."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f'{root.name}.', dir=root.parent))
-    partial.chmod(0o755)
-    try:
-        for split, (folder, count, seed) in SPLITS.items():
-            _draw_split(partial, split, folder, count, seed)
-        if root.is_dir():
-            root.rmdir()
-        os.replace(partial, root)
-    except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        if all((root / name).is_dir() for name in FOLDERS):
-            return  # another process was faster
-        raise OSError(f'could not draw the mini data set into {root}: {error}') from error
+    for split, (folder, count, seed) in SPLITS.items():
+        _draw_split(root, split, folder, count, seed)
 
 
 def _draw_split(root: Path, split: str, folder: str, count: int, seed: int) -> None:

@@ -1,9 +1,7 @@
 """Runs a plan: keeps its maps in files or in memory, and can go on where a killed run stopped."""
 
 import contextlib
-import errno
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from .disk import check_free_space
 from .journal import Journal
 from .plan import Plan
 from .storage import FileStorage, MemoryStorage, StoredMap
@@ -116,18 +115,8 @@ class Workspace:
             start = self._journal.position()
             self._journal.keep({one.name for one in plan.stored(start[0])})
             own = self._journal.stored_bytes()
-        self._check_disk(needed, own)
+        check_free_space(self.folder, needed, 'temporary files', own)
         return start
-
-    def _check_disk(self, needed: int, own: int) -> None:
-        free = shutil.disk_usage(self.folder).free + own
-        if free < needed:
-            raise OSError(
-                errno.ENOSPC,
-                f'expected {_gib(needed)} of free disk space for temporary files, '
-                f'got {_gib(free)}; make room, or choose a folder on another disk',
-                str(self.folder),
-            )
 
     def _open_maps(self, maps: list[StoredMap], fresh: tuple[StoredMap, ...]) -> None:
         for one in maps:
@@ -161,7 +150,3 @@ class Workspace:
         for one in maps:
             one.storage.sync()
         self._journal.write(number, step)
-
-
-def _gib(count: int) -> str:
-    return f'{count / 2**30:.2f} GiB'

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-import venv
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.commands import ROOT, call
+from tests.support.environments import environment_with
 from tests.support.onnx_graphs import write_model
 from tests.support.runtimes import openvino_or_skip
 
@@ -97,30 +98,27 @@ def test_nothing_is_sent(runtime, folder):
 def test_it_runs_in_an_environment_of_its_own(folder, tmp_path_factory):
     """With onnxruntime, numpy and OpenCV, and mmvig from a wheel without its dependencies."""
     place = tmp_path_factory.mktemp('deployed')
-    venv.create(place / 'venv', with_pip=False)
-    python = place / 'venv/bin/python'
+    packages = ('onnxruntime', 'numpy', 'opencv-python-headless')
+    environment = environment_with(place / 'venv', *packages)
     source = place / 'source'  # a build leaves files behind
     left_out = ('.*', 'work_dirs', 'data', 'build', '*.egg-info', '__pycache__', 'docs', 'tests')
     shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(*left_out))
-    pip = (sys.executable, '-m', 'pip', '--python', python, 'install', '--quiet')
-    packages = ('onnxruntime', 'numpy', 'opencv-python-headless')
-    call(*pip, '-c', ROOT / 'constraints.txt', *packages, cwd=place)
+    pip = (sys.executable, '-m', 'pip')
     call(
-        sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation', '--quiet',
-        '--wheel-dir', place, source, cwd=place,
+        *pip, 'wheel', '--no-deps', '--no-build-isolation', '--quiet', '--wheel-dir', place, source,
+        cwd=place,
     )  # fmt: skip
     (wheel,) = place.glob('mmvig-*.whl')
-    call(*pip, '--no-deps', wheel, cwd=place)
-    installed = call(python, '-c', 'import mmvig; print(mmvig.__file__)', cwd=folder).stdout
+    into = ('--python', environment.python, 'install')
+    call(*pip, *into, '--no-index', '--no-deps', '--quiet', wheel, cwd=place)
+    run = partial(environment.run, cwd=folder)
+    installed = run('-c', 'import mmvig; print(mmvig.__file__)').stdout
     assert installed.startswith(str(place))
     for task in TASKS:
-        call(
-            python, '-m', 'mmvig', 'predict', '--model', f'{task}.onnx', 'photo.png', '--out', task,
-            cwd=folder,
-        )  # fmt: skip
+        run('-m', 'mmvig', 'predict', '--model', f'{task}.onnx', 'photo.png', '--out', task)
     check_results(folder)
     code = "import mmvig.deploy; print(mmvig.deploy.Deployed('segmentation.onnx')(['photo.png']))"
-    assert 'Segmentation(labels=' in call(python, '-c', code, cwd=folder).stdout
+    assert 'Segmentation(labels=' in run('-c', code).stdout
     code = "import mmvig.deploy; mmvig.deploy.Deployed('segmentation.onnx', 'openvino')"
-    failed = call(python, '-c', code, cwd=folder, check=False)
+    failed = run('-c', code, check=False)
     assert 'not installed: pip install openvino' in failed.stderr

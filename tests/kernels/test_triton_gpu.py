@@ -13,7 +13,7 @@ from mmvig.kernels import bi_gla
 from mmvig.kernels import triton as triton_backend
 from mmvig.kernels.shapes import LENGTHS, SHAPES, Shape
 from tests.support.op_budgets import TENSOR_CORES, assert_within_rounding_bounds
-from tests.support.op_strategies import PLAIN, Case, Layout, Parts
+from tests.support.op_calls import PLAIN, Case, Layout, Parts
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason='needs a GPU: these shapes take hours in the interpreter'

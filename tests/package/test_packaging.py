@@ -49,10 +49,10 @@ def test_the_wheel_holds_what_an_installed_package_needs(wheel):
         *(f'tools/{name}' for name in TOOLS),
     }
     modules = [path for path in ROOT.glob('mmvig/**/*.py') if '.mim' not in path.parts]
-    kernels = [*ROOT.glob('kernels/**/*.py'), *ROOT.glob('kernels/**/*.cpp')]
+    kernels = [path for path in ROOT.glob('kernels/**/*.*') if path.suffix in ('.py', '.cpp', '.h')]
     assert {path.relative_to(ROOT).as_posix() for path in modules} <= names
     assert {f'mmvig/{path.relative_to(ROOT).as_posix()}' for path in kernels} <= names
-    assert any(name.endswith('.cpp') for name in names)
+    assert {'cpp', 'h'} <= {name.rpartition('.')[2] for name in names}
     assert 'mmvig/py.typed' in names
     tops = {name.split('/')[0] for name in names}
     assert {top for top in tops if not top.endswith('.dist-info')} == {'mmvig'}

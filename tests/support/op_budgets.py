@@ -13,9 +13,9 @@ from torch import Tensor
 from mmvig.kernels import bi_gla
 from mmvig.kernels.reference import bi_gla_reference
 
+from .op_calls import Case, Parts
 from .op_cases import run
 from .op_states import in_parts
-from .op_strategies import Case, Parts
 
 NAMES = ('o', 'dq', 'dk', 'dv', 'dg_fwd', 'dg_bwd')
 DIRECTIONS = ('fwd', 'bwd')

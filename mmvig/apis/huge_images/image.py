@@ -1,21 +1,18 @@
 """Image files read by rows, with the pixels that the loaders of the MM libraries give."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import cv2
 import numpy as np
 import rasterio
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from mmvig.apis.images import ImageError
-from mmvig.checks.errors import one_line
 
 from .form import Form
+from .raster_errors import raster_errors
 from .tiff import check_complete
 
 # Formats that are read by rows; others hold whole images, or point to files elsewhere.
@@ -184,19 +181,14 @@ class RasterImage:
         sample = max(np.dtype(kind).itemsize for kind in self._file.dtypes)
         return rows * self._file.width * self._file.count * sample
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore', NotGeoreferencedWarning)
-                yield
-        except RasterioError as error:
-            cause = one_line(error.__cause__ or error)
-            raise ImageError(
+    def _reading(self) -> AbstractContextManager[None]:
+        return raster_errors(
+            lambda cause: ImageError(
                 self._path,
                 f'expected a whole image, {self._path} cannot be read as one: it is cut short or '
                 f'damaged ({cause})',
-            ) from error
+            )
+        )
 
 
 def _exif_orientation(file: rasterio.DatasetReader) -> int:

@@ -1,19 +1,16 @@
 """Label images written by rows, as tiled and compressed TIFF files."""
 
 import os
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import numpy as np
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
-from mmvig.checks.errors import one_line
-
 from .image import RasterImage
+from .raster_errors import raster_errors
 from .tiff import read_header
 
 TILE = 256
@@ -106,13 +103,7 @@ class LabelTiff:
         if not complete or header.missing_pieces or header.end > self._part.stat().st_size:
             raise OSError(f'could not write {self._path} completely; is the disk full?')
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Errors of rasterio as those of the system, and no warning of absent coordinates."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore', NotGeoreferencedWarning)
-                yield
-        except RasterioError as error:
-            cause = one_line(error.__cause__ or error)
-            raise OSError(f'could not write {self._path}: {cause}; is the disk full?') from error
+    def _writing(self) -> AbstractContextManager[None]:
+        return raster_errors(
+            lambda cause: OSError(f'could not write {self._path}: {cause}; is the disk full?')
+        )

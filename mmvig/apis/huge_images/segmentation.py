@@ -1,7 +1,5 @@
 """Label images of a huge image, by a model of mmseg."""
 
-import errno
-import shutil
 from contextlib import ExitStack
 
 import numpy as np
@@ -12,6 +10,7 @@ from mmseg.visualization import SegLocalVisualizer
 
 from mmvig.apis.inference import Predictor
 from mmvig.streaming import RowSink, Workspace, stream_segmentation
+from mmvig.streaming.disk import check_free_space
 
 from .image import RasterImage
 from .job import Job, LabelFile, OnProgress
@@ -65,14 +64,7 @@ def _check_disk(file: LabelFile, size_YX: tuple[int, int]) -> None:
     """For labels that do not compress."""
     file.path.parent.mkdir(parents=True, exist_ok=True)
     needed = size_YX[0] * size_YX[1] * np.dtype(file.dtype).itemsize
-    free = shutil.disk_usage(file.path.parent).free
-    if free < needed:
-        raise OSError(
-            errno.ENOSPC,
-            f'expected {needed / 2**30:.2f} GiB of free disk space for a label image, got '
-            f'{free / 2**30:.2f} GiB',
-            str(file.path),
-        )
+    check_free_space(file.path, needed, 'a label image')
 
 
 def _draw(predictor: Predictor, picture_YXC: np.ndarray, labels_YX: np.ndarray) -> np.ndarray:
