@@ -51,7 +51,7 @@ try:
     socket.create_connection(('127.0.0.1', 9), 0.1)
 except PermissionError:
     print('no network')
-import importlib.util, pkgutil, torch, mmvig
+import gc, importlib.util, pkgutil, torch, mmvig
 left_out = ('mmvig.__main__', 'mmvig.webui')
 if importlib.util.find_spec('onnx') is None:
     left_out += ('mmvig.export.',)
@@ -60,6 +60,7 @@ from mmengine.registry import MODELS, init_default_scope
 for module in pkgutil.walk_packages(mmvig.__path__, 'mmvig.'):
     if not module.name.startswith(left_out):
         importlib.import_module(module.name)
+gc.freeze()
 built = 0
 for name, path in mmvig.configs.list_configs().items():
     if {SIZES} & set(name.replace('_', '-').split('-')):

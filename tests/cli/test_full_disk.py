@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from mmvig import checkpoint
-from tests.support.invalid_inputs import make_inputs
 
 LIMIT = 2**20  # bytes that a file may have; a checkpoint has more, a log less
 
@@ -26,9 +25,9 @@ def full_disk():
 
 
 @pytest.fixture
-def small_disk(tmp_path):
+def small_disk(input_folder):
     """A file system at work_dirs that `small_disk()` leaves 64 KiB free of."""
-    place = tmp_path / 'work_dirs'
+    place = input_folder / 'work_dirs'
     place.mkdir()
     mount = subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', place], capture_output=True, text=True)
     if mount.returncode:
@@ -48,12 +47,10 @@ def small_disk(tmp_path):
     ('disk', 'reason'),
     [('full_disk', 'File too large'), ('small_disk', 'No space left on device')],
 )
-def test_training_keeps_the_last_good_checkpoint(disk, reason, request, tmp_path, monkeypatch, cli):
+def test_training_keeps_the_last_good_checkpoint(disk, reason, request, input_folder, cli):
     fill = request.getfixturevalue(disk)
-    make_inputs(tmp_path)
-    monkeypatch.chdir(tmp_path)
     cli.output('train', 'det.py')
-    good = tmp_path / 'work_dirs/det/epoch_1.pth'
+    good = input_folder / 'work_dirs/det/epoch_1.pth'
     before = good.read_bytes()
     fill()
     options = ('--resume', '--cfg-options', 'train_cfg.max_epochs=2')

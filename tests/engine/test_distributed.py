@@ -29,7 +29,7 @@ custom_hooks = [dict(type='DumpLosses'), dict(type='DumpWeights'), {{strike}}]
 train_dataloader = dict(
     batch_size=8,
     dataset=dict(
-        indices=list(range(0, 1536, 16)),
+        indices=list(range(0, 288, 3)),
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='Resize', scale=(64, 64)),

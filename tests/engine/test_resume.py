@@ -80,19 +80,36 @@ def test_rng_state_survives_a_checkpoint(tmp_path):
     assert draw() == expected
 
 
-def test_atomic_write_survives_a_kill_at_any_time(tmp_path):
-    path, size = tmp_path / 'file', 8_000_000
+def test_atomic_write_leaves_the_old_file_to_its_readers(tmp_path):
+    """So there is no moment at which it is neither the old one nor the new one."""
+    path = tmp_path / 'file'
+    atomic_file.write(path, b'old')
+    with path.open('rb') as old:
+        atomic_file.write(path, b'new')
+        assert old.read() == b'old'
+    assert path.read_bytes() == b'new'
+
+
+@pytest.mark.parametrize('begun', [False, True])
+def test_atomic_write_survives_a_kill_at_any_time(begun, tmp_path):
+    """At random, which may be before the first file, or inside a write that replaces one."""
+    path, size = tmp_path / 'file', 2_000_000
     rng = random.Random(0)
     unfinished = 0
     kills = 0
-    while kills < 20 or (kills < 200 and not unfinished):  # on a busy machine some come too early
+    while kills < 10 or (begun and not unfinished and kills < 100):
         kills += 1
+        if begun:
+            atomic_file.remove_partial(tmp_path)
         writer = os.fork()
         if not writer:
             for i in range(1000):
                 atomic_file.write(path, bytes([i % 256]) * size)
             os._exit(0)
-        time.sleep(rng.uniform(0.02, 0.06) * (1 + kills // 20))
+        while begun and not (path.is_file() and list(tmp_path.glob('*.part'))):
+            assert os.waitpid(writer, os.WNOHANG) == (0, 0), 'all was written, and never beside it'
+            time.sleep(1e-4)
+        time.sleep(0 if begun else rng.uniform(0, 0.03))
         os.kill(writer, signal.SIGKILL)
         os.waitpid(writer, 0)
         unfinished += len(list(tmp_path.glob('*.part')))
@@ -100,9 +117,9 @@ def test_atomic_write_survives_a_kill_at_any_time(tmp_path):
             content = path.read_bytes()
             assert len(content) == size
             assert len(set(content)) == 1
-    assert unfinished > 0, 'no kill came while the file was written'
+    assert unfinished > 0 or not begun, 'no kill came while the file was written'
     atomic_file.remove_partial(tmp_path)
-    assert [found.name for found in tmp_path.iterdir()] == ['file']
+    assert {found.name for found in tmp_path.iterdir()} <= {'file'}
 
 
 def save(path, iteration: int) -> None:
@@ -256,20 +273,39 @@ def test_random_numbers_follow_from_the_batch_number():
     assert drawn(loader(infinite=True, number=3))[:3] == infinite[3:]
 
 
-def soak(program: str, *args, place) -> str:
-    command = [sys.executable, '-m', f'tests.soak.{program}', *args]
-    return call(*command, cwd=place, PYTHONPATH=str(ROOT), TMPDIR=str(place)).stdout
+SOAK = """
+import sys, traceback
+from tests.soak import kills, long_run
+for program, *options in {programs!r}:
+    sys.argv = [program, *options]
+    try:
+        globals()[program].main()
+        print(program, 'ended well')
+    except BaseException:  # of SystemExit, too
+        traceback.print_exc()
+"""
 
 
-def test_killed_trainings_resume_to_the_last_bit(workspace, tmp_path):
+@pytest.fixture(scope='module')
+def soaked(workspace, tmp_path_factory):
+    """What two programs of `make soak` said, in one process, as they import the same."""
+    data = ('--data', str(workspace / 'data/mini'))
+    programs = [
+        ('kills', '--kills', '2', '--length', '7', *data),
+        ('long_run', '--steps', '40', '--allowed', '200000', *data),
+    ]
+    place = tmp_path_factory.mktemp('soak')
+    code = SOAK.format(programs=programs)
+    return call(sys.executable, '-c', code, cwd=place, PYTHONPATH=str(ROOT), TMPDIR=str(place))
+
+
+def test_killed_trainings_resume_to_the_last_bit(soaked):
     """A real training; `make soak` has more of it."""
-    data = workspace / 'data/mini'
-    found = soak('kills', '--kills', 2, '--length', 7, '--data', data, place=tmp_path)
-    assert 'each ended as the undisturbed one to the last bit' in found
+    assert 'each ended as the undisturbed one to the last bit' in soaked.stdout, soaked.stderr
+    assert 'kills ended well' in soaked.stdout, soaked.stderr
 
 
-def test_a_long_training_does_not_grow(workspace, tmp_path):
+def test_a_long_training_does_not_grow(soaked):
     """In so few steps only 200 kB a step show, but every tensor and file that is held."""
-    data = workspace / 'data/mini'
-    options = ('--steps', 60, '--allowed', 200_000)
-    assert '60 steps' in soak('long_run', *options, '--data', data, place=tmp_path)
+    assert '40 steps' in soaked.stdout, soaked.stderr
+    assert 'long_run ended well' in soaked.stdout, soaked.stderr

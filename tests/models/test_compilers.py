@@ -19,8 +19,10 @@ SMALLEST = {
 }
 
 
-# What torch's own compiler is tried on; it takes 50 s for the batch norms of LinGlo.
-COMPILERS = dict.fromkeys(SMALLEST, 'inductor') | {'LinGlo': 'aot_eager'}
+# Graphs and gradients are the same for every compiler. Torch's own, which takes half a minute for a
+# backbone, is tried on one; its code for AVX-512 would take twice as long.
+COMPILERS = dict.fromkeys(SMALLEST, 'aot_eager') | {'MultiScaleViG': 'inductor'}
+QUICKLY = {'cpp.simdlen': 1, 'compile_threads': 1}
 
 
 @pytest.mark.slow
@@ -31,10 +33,11 @@ def test_compiles_as_one_graph(name):
     image = torch.randn(1, 3, 40, 56)
     weights = [p for p in model.parameters() if p.requires_grad]
     gradients = []
-    for function in (model, torch.compile(model, backend=COMPILERS[name], fullgraph=True)):
-        maps = function(image)
-        loss = sum(x.square().mean() for x in maps)
-        gradients.append(torch.autograd.grad(loss, weights))
+    with torch._inductor.config.patch(QUICKLY):
+        for function in (model, torch.compile(model, backend=COMPILERS[name], fullgraph=True)):
+            maps = function(image)
+            loss = sum(x.square().mean() for x in maps)
+            gradients.append(torch.autograd.grad(loss, weights))
     torch.testing.assert_close(maps, model(image), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-3)
 
@@ -81,9 +84,12 @@ def test_sizes_do_not_recompile_by_default():
 
 @needs_later_torch
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['MultiScaleViG', 'PlainViG'])
-def test_sizes_do_not_recompile_in_training(name):
-    """Nor does what autograd adds: here the graphs are traced forward and backward."""
+@pytest.mark.parametrize(('name', 'first', 'most'), [('MultiScaleViG', 0, 2), ('PlainViG', 3, 1)])
+def test_sizes_do_not_recompile_in_training(name, first, most):
+    """Nor does what autograd adds: here the graphs are traced forward and backward.
+
+    The first image is square, which makes a graph of its own, or it is not.
+    """
     model = CASES[name].build(arch=SMALLEST[name], out_indices=(0,))
     torch.compiler.reset()
     graphs = set()
@@ -94,14 +100,14 @@ def test_sizes_do_not_recompile_in_training(name):
 
     compiled = torch.compile(model, backend=backend, dynamic=True, fullgraph=True)
     weights = [p for p in model.parameters() if p.requires_grad]
-    for size in IMAGE_SIZES[::3]:
+    for size in IMAGE_SIZES[first::3]:
         image = torch.randn(1, 3, *size)
         gradients = [
             torch.autograd.grad(sum(x.square().mean() for x in function(image)), weights)
             for function in (compiled, model)
         ]
         torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-3)
-    assert len(graphs) <= 2
+    assert len(graphs) <= most
 
 
 @pytest.mark.parametrize('case', CASES.values(), ids=CASES)

@@ -7,6 +7,7 @@ the kills is aimed at the moments in which a checkpoint is written.
 """
 
 import argparse
+import gc
 import importlib
 import os
 import random
@@ -158,6 +159,7 @@ def main() -> None:
     args = options.parse_args()
     torch.set_num_threads(1)
     importlib.import_module({'seg': 'mmseg.apis', 'det': 'mmdet.apis'}[args.kind])
+    gc.freeze()  # a collection in a fork would copy all that the libraries hold
     begin = time.monotonic()
     place = Path(tempfile.mkdtemp(prefix='mmvig-kills-'))  # kept after a failure
     hit = run(

@@ -4,6 +4,7 @@ python -m tests.soak.long_run --steps 2000 --backbone vig
 """
 
 import argparse
+import gc
 import json
 import shutil
 import sys
@@ -109,6 +110,7 @@ def main() -> None:
     options.add_argument('--allowed', type=int, default=ALLOWED, help='bytes a step')
     args = options.parse_args()
     torch.set_num_threads(1)
+    gc.freeze()  # what is imported is none of the training's
     begin = time.monotonic()
     place = Path(tempfile.mkdtemp(prefix='mmvig-long-'))
     growth = run(args.backbone, args.steps, place, args.data or place / 'mini')
