@@ -27,11 +27,13 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.models import BUILDERS, OURS, QUADRATIC, SWIN_T
 from benchmarks.options import DTYPES, MODES, make_parser, parse_args
+from benchmarks.processor import describe_cpu
 from benchmarks.rows import device_name, keep, origin, read
 from benchmarks.timing import Timer, allocator, peak_bytes
 
 SIZES = ((224, 224), (512, 512), (800, 1344), (1024, 1024), (2048, 2048))
-KEY = ('model', 'mode', 'batch', 'height', 'width', 'dtype', 'device', 'threads', 'allocator')
+KEY = ('model', 'mode', 'batch', 'height', 'width', 'dtype', 'device', 'cpu', 'threads',
+       'allocator')  # fmt: skip
 PARTS = {
     'op': ('mmvig::bi_gla_native', 'mmvig::bi_gla_chunked', 'mmvig::bi_gla_triton'),
     'conv': ('aten::conv2d',),
@@ -71,9 +73,9 @@ def time_shares(model: nn.Module, images: Tensor, dtype: torch.dtype) -> dict[st
 def measure(args: argparse.Namespace) -> Iterator[dict]:
     """A row for each model, size and mode."""
     built = {name: BUILDERS[name]() for name in args.models}
-    models = {
-        name: model.to(args.device).train() for name, model in built.items() if model is not None
-    }
+    models = {name: model.to(args.device) for name, model in built.items() if model is not None}
+    for model in models.values():
+        model.train()  # not chained: some models' train returns nothing
     timer = Timer(args.device)
     for height, width in args.sizes:
         images = torch.randn(args.batch, 3, height, width, device=args.device)
@@ -113,7 +115,7 @@ def measure_mode(
             ns_per_pixel=round(1e6 * ms / images[:, 0].numel(), 2), vs_swin_t=ratio,
             peak_mib=round(peak_bytes(args.device, call) / 2**20, 1), **shares, runs=args.runs,
         )  # fmt: skip
-        yield row | origin()
+        yield row | describe_cpu(args.device) | origin()
 
 
 def fits(name: str, call: Callable[[], None]) -> bool:
@@ -132,9 +134,9 @@ def plot(path: Path) -> None:
     from matplotlib.figure import Figure  # measuring does without
 
     rows = read(path)
-    setting = itemgetter('device', 'mode', 'dtype', 'batch', 'threads', 'allocator')
+    setting = itemgetter('device', 'cpu', 'mode', 'dtype', 'batch', 'threads', 'allocator')
     for group in sorted({setting(row) for row in rows}):
-        device, mode, dtype, batch, threads, source = group
+        device, cpu, mode, dtype, batch, threads, source = group
         figure = Figure(figsize=(11, 4.5), layout='tight')
         same = [row for row in rows if setting(row) == group]
         for axes, column, label in zip(
@@ -143,9 +145,10 @@ def plot(path: Path) -> None:
             draw_curves(axes, same, column)
             axes.set(xlabel='pixels', ylabel=label)
         figure.suptitle(
-            f'{mode}, {dtype}, batch {batch}, {device}, {threads} threads, {source} (slopes)'
+            f'{mode}, {dtype}, batch {batch}, {cpu or device}, {threads} threads, {source} (slopes)'
         )
-        name = f'{path.stem}-{mode}-{dtype}-{device.split()[0]}-{source}.png'.lower()
+        machine = cpu.replace(' ', '-') or device.split()[0]
+        name = f'{path.stem}-{mode}-{dtype}-{machine}-{source}.png'.lower()
         target = path.with_name(name)
         figure.savefig(target, dpi=110)
         sys.stdout.write(f'{target}\n')

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from benchmarks.backbone import parse_size
 from benchmarks.models import BUILDERS
 from benchmarks.options import make_parser, parse_args
+from benchmarks.processor import describe_cpu
 from benchmarks.rows import device_name, keep, origin
 from benchmarks.timing import Timer, allocator
 from mmvig.deploy.manifest import Manifest
@@ -39,7 +40,7 @@ from mmvig.export.trace import trace
 openvino = import_openvino()
 SIZES = ((224, 224), (512, 512), (800, 1344), (1024, 1024), (2048, 2048))
 MODELS = ('vig-tiny', 'swin-t')
-KEY = ('model', 'runtime', 'height', 'width', 'device', 'threads', 'allocator')
+KEY = ('model', 'runtime', 'height', 'width', 'device', 'cpu', 'threads', 'allocator')
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 Run = Callable[[np.ndarray], Sequence[np.ndarray]]
 
@@ -183,7 +184,7 @@ def measure_size(image: np.ndarray, folder: Path, args: argparse.Namespace) -> I
             error=f'{largest_error(outputs[key], outputs[name, "torch"]):.1e}', runs=args.runs,
             onnxruntime=onnxruntime.__version__, openvino=openvino.__version__.partition('-')[0],
         )  # fmt: skip
-        yield row | origin()
+        yield row | describe_cpu() | origin()
 
 
 def largest_error(found: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:

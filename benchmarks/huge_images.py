@@ -24,6 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.huge_windows import measure_windows
+from benchmarks.processor import describe_cpu
 from benchmarks.rows import device_name, keep, origin, read
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +32,7 @@ RESULTS = ROOT / 'benchmarks/results'
 ARCHS = ('nano', 'tiny')
 SIDES = (1024, 2048, 4096, 8192, 16384)
 WINDOW_SIDES = (512, 1024)
-KEY = ('arch', 'side', 'device', 'threads')
+KEY = ('arch', 'side', 'device', 'cpu', 'threads')
 SHOWN = ('arch', 'side', 'peak_mib', 'seconds_per_megapixel', 'relative_error', 'labels_differ')
 WINDOWS_KEY = ('side', 'window')
 WINDOWS_SHOWN = ('side', 'window', 'bars_right', 'bars_right_whole', 'labels_differ')
@@ -47,7 +48,8 @@ def measure_memory(args: argparse.Namespace) -> Iterator[dict]:
             ]  # fmt: skip
             done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
             measured = json.loads(done.stdout.splitlines()[-1])
-            yield dict(arch=arch, side=side, **measured, device=device_name('cpu'), **origin())
+            row = dict(arch=arch, side=side, **measured, device=device_name('cpu'))
+            yield row | describe_cpu() | origin()
 
 
 def print_table(path: Path, columns: Sequence[str]) -> None:

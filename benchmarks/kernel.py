@@ -8,7 +8,7 @@ provider that fails is not reported. Providers are timed in turns within one run
 its waits for Python. `of_copy` is the time in which the measured copy bandwidth would move the
 bytes of a call, divided by the time that the call took; `peak_over_io` is the peak memory, inputs
 included, divided by the size of inputs and output. A row replaces an older one of the same
-provider, mode, shape, dtype and device.
+provider, mode, shape, dtype, device and, of CPUs, family and model.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 import torch
@@ -30,12 +31,13 @@ from benchmarks.implementations import (
     Provider,
 )
 from benchmarks.options import DTYPES, MODES, make_parser, parse_args
+from benchmarks.processor import describe_cpu
 from benchmarks.rows import device_name, keep, origin, read
 from benchmarks.timing import Timer, peak_bytes
 from mmvig.kernels.reference import bi_gla_reference
 from mmvig.kernels.shapes import LENGTHS, SHAPES, Shape
 
-KEY = ('provider', 'mode', 'B', 'T', 'H', 'K', 'V', 'dtype', 'device')
+KEY = ('provider', 'mode', 'B', 'T', 'H', 'K', 'V', 'dtype', 'device', 'cpu')
 MEASURED = ('ms', 'ms_p20', 'ms_p80', 'gb_s', 'of_copy', 'peak_over_io', 'runs')
 
 
@@ -130,7 +132,7 @@ def measure(names: list[str], shapes: list[Shape], args: argparse.Namespace) -> 
                     gb_s=round(moved / ms / 1e6, 2),
                     of_copy=round(moved / (ms / 1e3) / bandwidth, 4),
                     peak_over_io=round(peak / io_bytes(inputs, 'forward'), 2), runs=runs,
-                    **origin(),
+                    **describe_cpu(device), **origin(),
                 )  # fmt: skip
 
 
@@ -147,20 +149,24 @@ def plot(path: Path) -> None:
     from matplotlib.figure import Figure  # measuring does without
 
     rows = read(path)
-    for device, mode, dtype in sorted({(r['device'], r['mode'], r['dtype']) for r in rows}):
+    setting = itemgetter('device', 'cpu', 'mode', 'dtype')
+    for group in sorted({setting(row) for row in rows}):
+        device, cpu, mode, dtype = group
         figure = Figure(figsize=(6, 4), layout='tight')
         axes = figure.subplots()
-        same = [r for r in rows if (r['device'], r['mode'], r['dtype']) == (device, mode, dtype)]
+        same = [row for row in rows if setting(row) == group]
         for provider in sorted({r['provider'] for r in same}):
             points = sorted(
                 (int(r['T']), float(r['ms'])) for r in same
                 if r['provider'] == provider and (r['B'], r['H'], r['K']) == ('1', '3', '16')
             )  # fmt: skip
             axes.loglog(*zip(*points, strict=True), marker='o', label=provider)
-        axes.set(xlabel='tokens', ylabel='ms', title=f'{mode}, {dtype}, 3 heads of 16/32\n{device}')
+        title = f'{mode}, {dtype}, 3 heads of 16/32\n{cpu or device}'
+        axes.set(xlabel='tokens', ylabel='ms', title=title)
         axes.grid(which='both', alpha=0.3)
         axes.legend()
-        target = path.with_name(f'{path.stem}-{mode}-{dtype}-{device.split()[0]}.png'.lower())
+        machine = cpu.replace(' ', '-') or device.split()[0]
+        target = path.with_name(f'{path.stem}-{mode}-{dtype}-{machine}.png'.lower())
         figure.savefig(target, dpi=120)
         sys.stdout.write(f'{target}\n')
 
@@ -187,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     shapes = [SHAPES[name] for name in names] + [Shape(1, T, 3, 16, 32) for T in lengths]
     rows = measure(args.providers, shapes, args)
     args.left_out = []
-    keep(args.csv, rows, KEY, shown=(*KEY[:-1], *MEASURED))
+    keep(args.csv, rows, KEY, shown=(*KEY[:-2], *MEASURED))
     if args.left_out:
         sys.exit('; '.join(args.left_out))
 

@@ -2,7 +2,8 @@
 
 `BUILDERS` maps a name to a function that returns the backbone, or None if its package is not
 installed. Multi-scale backbones return four feature maps at strides 4 to 32, plain ones return one
-at stride 16.
+at stride 16. Names that end in `+onednn` have the linear layers that mmvig's own have, which go to
+oneDNN where that is faster.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from importlib.util import find_spec
 from torch import Tensor, nn
 
 from mmvig.models.backbones import MultiScaleViG, PlainViG
+from mmvig.ops.linear import Linear
 
 
 def _swin(depths: tuple[int, ...]) -> nn.Module | None:
@@ -63,6 +65,19 @@ def _deit(name: str) -> nn.Module | None:
     )
 
 
+def _with_our_linear(model: nn.Module | None) -> nn.Module | None:
+    """A model whose linear layers are mmvig's: what is left of a ratio to it is not theirs."""
+    if model is not None:
+        for layer in model.modules():
+            if isinstance(layer, nn.Linear):
+                layer.__class__ = Linear  # which has no state of its own
+    return model
+
+
+def _convnext() -> nn.Module | None:
+    return _mmpretrain('ConvNeXt', arch='tiny', gap_before_final_norm=False)
+
+
 BUILDERS: dict[str, Callable[[], nn.Module | None]] = {
     'vig-nano': lambda: MultiScaleViG('nano'),
     'vig-tiny': lambda: MultiScaleViG('tiny'),
@@ -72,7 +87,9 @@ BUILDERS: dict[str, Callable[[], nn.Module | None]] = {
     'swin-t': lambda: _swin((2, 2, 6, 2)),
     'swin-s': lambda: _swin((2, 2, 18, 2)),
     'swin-t-torchvision': _torchvision_swin,
-    'convnext-t': lambda: _mmpretrain('ConvNeXt', arch='tiny', gap_before_final_norm=False),
+    'swin-t+onednn': lambda: _with_our_linear(_swin((2, 2, 6, 2)) or _torchvision_swin()),
+    'convnext-t': _convnext,
+    'convnext-t+onednn': lambda: _with_our_linear(_convnext()),
     'resnet-50': lambda: _mmpretrain('ResNet', depth=50),
     'deit-t': lambda: _deit('deit_tiny_patch16_224'),
     'deit-s': lambda: _deit('deit_small_patch16_224'),

@@ -46,10 +46,13 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def merge(path: Path, rows: list[dict], key: Sequence[str]) -> None:
-    """Write rows, all with the same columns; they replace older ones with the same `key`."""
+    """Write rows, all with the same columns; they replace older ones with the same `key`.
+
+    Older rows without a column have an empty cell there.
+    """
     merged = {}
     if path.is_file():
-        merged = {tuple(row[k] for k in key): row for row in read(path)}
+        merged = {tuple(row.get(k, '') for k in key): row for row in read(path)}
     merged |= {tuple(str(row[k]) for k in key): row for row in rows}
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open('w', newline='') as file:

@@ -30,6 +30,7 @@ from torch.profiler import profile
 
 from benchmarks.models import BUILDERS
 from benchmarks.options import make_parser, parse_args
+from benchmarks.processor import describe_cpu
 from benchmarks.rows import device_name, keep, origin
 from benchmarks.timing import allocator, peak_bytes
 from mmvig import get_config
@@ -39,7 +40,7 @@ CONFIGS = {'det': 'vig_maskrcnn', 'seg': 'vig_upernet'}
 MODELS_COMPARED = ('vig-tiny', 'swin-t')
 MODELS_MINI = ('vig-nano',)
 PARTS = ('data', 'backbone', 'heads', 'backward', 'optimizer')
-KEY = ('model', 'config', 'batch', 'dtype', 'device', 'threads', 'allocator')
+KEY = ('model', 'config', 'batch', 'dtype', 'device', 'cpu', 'threads', 'allocator')
 SIDE = (640, 480)  # of the drawn image, as most of COCO's are
 
 
@@ -77,8 +78,12 @@ class Training:
         self.model = MODELS.build(cfg.model)
         self.model.backbone = BUILDERS[name]()
         self.model.to(args.device).train()
-        amp = dict(type='AmpOptimWrapper', dtype=args.dtype) if args.dtype != 'float32' else {}
-        self.optimizer = build_optim_wrapper(self.model, {**cfg.optim_wrapper, **amp})
+        amp = {
+            'float32': {},
+            'float16': dict(type='AmpOptimWrapper', dtype='float16'),
+            'bfloat16': dict(type='mmvig.BFloat16OptimWrapper'),
+        }
+        self.optimizer = build_optim_wrapper(self.model, {**cfg.optim_wrapper, **amp[args.dtype]})
         self.pipeline = Compose([TRANSFORMS.build(x) for x in cfg.train_pipeline])
         self.item, self.batch = args.item, args.batch
         self.spent = dict.fromkeys(PARTS, 0.0)
@@ -155,7 +160,7 @@ def measure(args: argparse.Namespace) -> Iterator[dict]:
                 **{part: round(ms, 1) for part, ms in parts.items()},
                 peak_mib=round(peak_bytes(args.device, training.step) / 2**20, 1), runs=args.runs,
             )  # fmt: skip
-            yield row | origin()
+            yield row | describe_cpu(args.device) | origin()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -20,7 +20,10 @@ class _NoRegistry:
         return lambda cls: cls
 
 
-_REGISTRIES = ('MODELS', 'DATASETS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'HOOKS', 'RUNNERS', 'STRATEGIES')
+_REGISTRIES = (
+    'MODELS', 'DATASETS', 'OPTIM_WRAPPERS', 'OPTIM_WRAPPER_CONSTRUCTORS', 'HOOKS', 'RUNNERS',
+    'STRATEGIES',
+)  # fmt: skip
 root = import_or_none('mmengine.registry') or SimpleNamespace(
     Registry=_NoRegistry, **dict.fromkeys(_REGISTRIES)
 )
@@ -38,6 +41,12 @@ MODELS = root.Registry(
 )
 DATASETS = root.Registry(
     'dataset', parent=root.DATASETS, scope='mmvig', locations=['mmvig.datasets']
+)
+OPTIM_WRAPPERS = root.Registry(
+    'optimizer wrapper',
+    parent=root.OPTIM_WRAPPERS,
+    scope='mmvig',
+    locations=['mmvig.engine.optimizers'],
 )
 OPTIM_WRAPPER_CONSTRUCTORS = root.Registry(
     'optimizer wrapper constructor',

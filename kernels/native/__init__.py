@@ -3,6 +3,9 @@
 Where a chunk form passes over memory some thirty times, a walk over the tokens with the state of a
 head in registers and cache reads each input once and writes each output once. Parallel over images,
 heads and directions. Only inputs are kept for the backward pass.
+
+q, k and v in bfloat16 are read as they are, and the output and their gradients written so, each
+rounded once; decays, states and sums are in float32 then.
 """
 
 import ctypes
@@ -61,9 +64,9 @@ def native_states(
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:  # fmt: skip
     """o, and the state [B, H, K, V] that each direction leaves; None where it does not run."""
     inputs = _inputs(q, k, v, g_fwd, g_bwd, gate_normalizer)
-    dtype = inputs[0].dtype
+    dtype = compute_dtype(q, k, v, g_fwd, g_bwd)
     B, _, H, K = q.shape
-    out = torch.empty(v.shape, dtype=dtype)
+    out = torch.empty(v.shape, dtype=inputs[0].dtype)
     initial = [None if x is None else x.contiguous() for x in (initial_fwd, initial_bwd)]
     last = [
         None if g is None else torch.empty(B, H, K, v.shape[-1], dtype=dtype)
@@ -77,29 +80,38 @@ def native_backward(
     do, q, k, v, g_fwd, g_bwd, scale: float, gate_normalizer: float | None = None
 ) -> tuple[Tensor | None, ...]:
     """Gradients of q, k, v and the gates (or logits), None for a gate that is None."""
-    inputs = _inputs(q, k, v, g_fwd, g_bwd, gate_normalizer)
-    dtype = inputs[0].dtype
-    grads = [None if x is None else torch.empty(x.shape, dtype=dtype) for x in inputs]
-    _run(inputs, scale, dout=do.to(dtype), grads=grads)
-    if gate_normalizer is not None:
-        for logits, grad in zip((g_fwd, g_bwd), grads[3:], strict=True):
-            if grad is not None:
-                for x, part in _chunks(logits, grad):
-                    part.mul_(x.to(dtype).neg().sigmoid_().div_(gate_normalizer))
-    return tuple(
-        None if x is None else grad.to(x.dtype)
-        for x, grad in zip((q, k, v, g_fwd, g_bwd), grads, strict=True)
-    )
+    q_, k_, v_, *decays = inputs = _inputs(q, k, v, g_fwd, g_bwd, gate_normalizer)
+    grads = [torch.empty(x.shape, dtype=x.dtype) for x in (q_, k_, v_)]
+    # A walk is done with the decays of a token when it writes the gradient of its gates.
+    _run(inputs, scale, dout=do.to(v_.dtype), grads=[*grads, *decays])
+    grads = [grad.to(x.dtype) for grad, x in zip(grads, (q, k, v), strict=True)]
+    gates = zip((g_fwd, g_bwd), decays, strict=True)
+    return *grads, *(_gate_gradient(g, grad, gate_normalizer) for g, grad in gates)
+
+
+def _gate_gradient(gate, grad, normalizer: float | None) -> Tensor | None:
+    """That of a gate, or of its logit, in its dtype."""
+    if gate is None:
+        return None
+    out = grad if gate.dtype == grad.dtype else torch.empty(grad.shape, dtype=gate.dtype)
+    for x, part, written in _chunks(gate, grad, out):
+        if normalizer is not None:
+            part.mul_(x.to(part.dtype).neg().sigmoid_().div_(normalizer))
+        if written.dtype != part.dtype:
+            written.copy_(part)
+    return out
 
 
 def _inputs(q, k, v, g_fwd, g_bwd, gate_normalizer: float | None) -> list[Tensor | None]:
-    """q, k, v and the decays of both directions in the dtype of the computation."""
+    """q, k and v in the dtype that the library reads, and the decays of both directions."""
     tensors = (q, k, v, g_fwd, g_bwd)
     for x in tensors:
         if x is not None and x.device.type != 'cpu':
             raise RuntimeError(f'the native backend runs on CPUs, got a tensor on {x.device}')
     dtype = compute_dtype(*tensors)
     decays = [_decays(g, dtype, gate_normalizer) for g in (g_fwd, g_bwd)]
+    if dtype == torch.float32 and all(x.dtype == torch.bfloat16 for x in (q, k, v)):
+        dtype = torch.bfloat16
     return [q.to(dtype), k.to(dtype), v.to(dtype), *decays]
 
 

@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name('bi_gla.cpp')
+HEADERS = ('gradients.h', 'tensors.h', 'walk.h')  # that it includes
 FLAGS = ('-std=c++17', '-O3', '-march=native', '-funroll-loops', '-ffp-contract=fast',
          '-fno-math-errno', '-fno-trapping-math', '-fopenmp', '-shared', '-fPIC')  # fmt: skip
 
@@ -81,7 +82,8 @@ def _key(compiler: list[str]) -> str:
             processor += line
             break
     options = ' '.join([*FLAGS, *compiler[1:]])
-    parts = (SOURCE.read_bytes(), version, processor.encode(), options.encode())
+    sources = (SOURCE.with_name(name).read_bytes() for name in (SOURCE.name, *HEADERS))
+    parts = (*sources, version, processor.encode(), options.encode())
     return hashlib.sha256(b'\0'.join(parts)).hexdigest()[:20]
 
 

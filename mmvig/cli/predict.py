@@ -33,6 +33,7 @@ from mmvig.deploy.sheet import contact_sheet
 
 from .config import read_config
 from .options import make_parser
+from .precision import add_dtype, apply_dtype
 from .predict_huge import StripPrediction, add_options, change_pipeline, check_options
 from .predict_inputs import SUFFIXES, check_any_readable, describe, note_pictures
 from .predictor import make_predictor
@@ -48,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     files = find_files(args.files, SUFFIXES)
     check_any_readable(files, args.strips)
     predictor = make_predictor(cfg, args.checkpoint, args.device)
+    apply_dtype(predictor.model, args.dtype)
     try:
         errors = _predict(predictor, files, args)
     except torch.cuda.OutOfMemoryError as error:
@@ -85,6 +87,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--score-thr', type=float, default=0.3, help='draw boxes from this score on (mmdet)'
     )
+    add_dtype(parser)
     add_options(parser)
     args = parser.parse_args(argv)
     check_options(args)
@@ -104,6 +107,11 @@ def _predict(
     videos = [path for path in files if is_video(path)]
     images = [path for path in files if not is_video(path)]
     huge = choose_strips(predictor, images, args.strips)
+    if huge and args.dtype != 'float32':
+        raise UserError(
+            f'expected --dtype float32 for images that are predicted by strips, such as {huge[0]}, '
+            f'got {args.dtype}'
+        )
     in_memory = [path for path in images if path not in huge]
     names = name_results(files)
     errors: list[ImageError] = []

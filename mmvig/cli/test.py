@@ -17,6 +17,7 @@ from mmvig.engine.resume.select import is_strategy_folder
 
 from .config import load_config
 from .options import make_runner_parser
+from .precision import add_dtype, apply_dtype
 from .run import command, run
 from .tta import apply_tta
 
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         action='store_true',
         help='average over the sizes and flips of `tta_pipeline`; without one, over a flip',
     )
+    add_dtype(parser)
     args = parser.parse_args(argv)
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserError(f'expected --out to end in .pkl or .pickle, got {args.out}')
@@ -56,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     def action(runner: Runner) -> None:
         if note:
             runner.logger.info(note)
+        apply_dtype(runner.model, args.dtype)
         if args.out:
             runner.test_evaluator.metrics.append(_dump(runner, args.out))
         runner.test()

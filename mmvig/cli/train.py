@@ -4,7 +4,6 @@ import argparse
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -23,6 +22,7 @@ from mmvig.registry import HOOKS
 
 from .config import load_config
 from .options import make_runner_parser
+from .precision import add_amp, apply_amp
 from .run import command, run
 
 
@@ -31,15 +31,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args)
     check(cfg, 'train', 'val')
-    apply_amp(cfg, args.amp)
+    notes = [apply_amp(cfg, args.amp)]
     apply_auto_scale_lr(cfg, args.auto_scale_lr)
     apply_tensorboard(cfg, args.tensorboard)
-    warning = apply_resume(cfg, args.resume)
+    notes.append(apply_resume(cfg, args.resume))
     apply_hooks(cfg)
 
     def train(runner: Runner) -> None:
-        if warning:
-            runner.logger.warning(warning)
+        for note in filter(None, notes):
+            runner.logger.warning(note)
         runner.train()
 
     try:
@@ -57,13 +57,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from a checkpoint; without a name, the newest undamaged one in the work dir',
     )
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='float16',
-        choices=['float16', 'bfloat16'],
-        help='train with automatic mixed precision, float16 unless said otherwise',
-    )
+    add_amp(parser)
     parser.add_argument(
         '--auto-scale-lr', action='store_true', help='scale the learning rate by the batch size'
     )
@@ -71,17 +65,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         '--tensorboard', action='store_true', help='also log for TensorBoard, below the work dir'
     )
     return parser.parse_args(argv)
-
-
-def apply_amp(cfg: Config, dtype: str | None) -> None:
-    """Train in mixed precision of that type, if any."""
-    if dtype is None:
-        return
-    if not torch.cuda.is_available():
-        raise UserError('--amp needs a GPU: mmengine has no mixed precision on CPUs')
-    cfg.optim_wrapper.update(type='AmpOptimWrapper', dtype=dtype)
-    if dtype == 'float16':  # bfloat16 has the range of float32
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def apply_auto_scale_lr(cfg: Config, enable: bool) -> None:

@@ -10,8 +10,8 @@ def is_traced() -> bool:
 
 
 def runs_eagerly_on_cpu(x: Tensor) -> bool:
-    """Whether operations on x run at once, on a CPU, in the dtypes they are given."""
-    return not is_traced() and x.device.type == 'cpu' and not torch.is_autocast_enabled('cpu')
+    """Whether operations on x run at once, on a CPU."""
+    return not is_traced() and x.device.type == 'cpu'
 
 
 def is_exported() -> bool:

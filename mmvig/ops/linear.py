@@ -1,9 +1,14 @@
-"""The linear layer of torch, with float32 products on CPUs by oneDNN.
+"""The linear layer of torch, with float32 products by oneDNN on CPUs of AMD with AVX-512.
 
-torch hands convolutions in float32 to oneDNN but linear layers to MKL, which reaches half of the
-speed of some processors with AVX-512 that are not Intel's (160 instead of 350 GFLOP/s on two cores
-of an AMD EPYC of family 26, benchmarks/NOTES.md). The operator called here is the one that torch's
-own compiler puts in the place of linear layers.
+torch hands convolutions in float32 to oneDNN but linear layers to MKL, which uses AVX-512 on
+processors of Intel alone. What oneDNN gains depends on how AVX-512 is computed: in halves (Zen 4),
+5 to 20 % for x Wᵀ and nothing for gradients of weights; at once (Zen 5), twice for both
+(benchmarks/NOTES.md). On other processors torch decides.
+
+It is a rule and no measurement at first use, which would choose otherwise on a busy machine: the
+two differ in rounding, and a training that is resumed, or runs on several processes, is to compute
+the same numbers. The operator called is the one that torch's own compiler puts in the place of
+linear layers.
 """
 
 import math
@@ -15,10 +20,11 @@ from torch.autograd.function import once_differentiable
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
 from .execution import runs_eagerly_on_cpu
+from .processor import amd_family, uses_avx512
 
-# Smaller products cost more by oneDNN's overhead for a call than they gain.
-MIN_TOKENS = 128
-MIN_WEIGHTS = 64 * 64
+# Multiply-adds of a product; smaller ones cost more by oneDNN's overhead for a call than they gain.
+MIN_WORK = 2**23
+ZEN_4, ZEN_5 = 25, 26  # families of AMD
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, '_linear_pointwise'
@@ -48,7 +54,11 @@ class Linear(nn.Linear, metaclass=_EqualToTorchLinear):
 
     def forward(self, x: Tensor) -> Tensor:
         """See `torch.nn.Linear`."""
-        if runs_eagerly_on_cpu(x) and _are_plain(x, self.weight):
+        if (
+            runs_eagerly_on_cpu(x)
+            and not torch.is_autocast_enabled('cpu')
+            and _are_plain(x, self.weight)
+        ):
             return _Linear.apply(x, self.weight, self.bias)
         return super().forward(x)
 
@@ -81,7 +91,7 @@ class _Linear(torch.autograd.Function):
 
 def matmul(x_TC: Tensor, weight_NC: Tensor, bias_N: Tensor | None = None) -> Tensor:
     """x Wᵀ + b, [T, N]; W may be the transpose of a weight."""
-    if _use_onednn(x_TC, len(x_TC), weight_NC.numel()):
+    if _use_onednn(x_TC, len(x_TC) * weight_NC.numel(), family=ZEN_4):
         return _matmul_onednn(x_TC, weight_NC, bias_N)
     return F.linear(x_TC, weight_NC, bias_N)
 
@@ -89,7 +99,7 @@ def matmul(x_TC: Tensor, weight_NC: Tensor, bias_N: Tensor | None = None) -> Ten
 def weight_gradient(dy_TN: Tensor, x_TC: Tensor) -> Tensor:
     """dyᵀ x, [N, C]."""
     N, C = dy_TN.shape[1], x_TC.shape[1]
-    if not _use_onednn(x_TC, len(x_TC), N * C):
+    if not _use_onednn(x_TC, len(x_TC) * N * C, family=ZEN_5):
         return dy_TN.t() @ x_TC
     if N > C:  # oneDNN is faster at a wide result than at a high one
         return _matmul_onednn(x_TC.t(), dy_TN.t()).t()
@@ -100,11 +110,13 @@ def _matmul_onednn(x_TC: Tensor, weight_NC: Tensor, bias_N: Tensor | None = None
     return torch.ops.mkldnn._linear_pointwise(x_TC, weight_NC, bias_N, 'none', [], '')
 
 
-def _use_onednn(x: Tensor, tokens: int, weights: int) -> bool:
+def _use_onednn(x: Tensor, work: int, family: int) -> bool:
+    """Whether oneDNN is faster at a product, from a family of AMD on."""
     return (
         _HAS_ONEDNN
         and torch.backends.mkldnn.enabled
         and x.dtype == torch.float32
-        and tokens >= MIN_TOKENS
-        and weights >= MIN_WEIGHTS
+        and work >= MIN_WORK
+        and amd_family() >= family
+        and uses_avx512()
     )

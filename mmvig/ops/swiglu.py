@@ -38,7 +38,5 @@ class _SwiGLU(torch.autograd.Function):
         dx = torch.empty(x.shape, dtype=x.dtype, device=x.device)
         d_gate, d_value = dx.chunk(2, dim=-1)
         torch.mul(F.silu(gate), dy, out=d_value)
-        slope = torch.sigmoid(gate)
-        slope.mul_(1 + gate * (1 - slope))
-        torch.mul(slope.mul_(value), dy, out=d_gate)
+        torch.ops.aten.silu_backward(dy * value, gate, grad_input=d_gate)
         return dx

@@ -3,7 +3,8 @@
 The hidden layer of an MLP over an 800×1344 image takes more than a hundred MiB, and so does the
 result of every pointwise step after it: memory that the system hands out page by page. In chunks
 the intermediate results stay in cache, and the backward pass recomputes them, so that only inputs
-and outputs are ever written in full. The numbers equal those of one call up to rounding.
+and outputs are ever written in full. The numbers equal those of one call up to rounding. Under
+autocast a chunk also holds what goes from one precision to the other.
 """
 
 import math
@@ -16,7 +17,7 @@ from torch.autograd.function import once_differentiable
 from .execution import runs_eagerly_on_cpu
 from .hooks import has_global_hooks, has_hooks
 
-CHUNK_TOKENS = 2048
+CHUNK_TOKENS = 2048  # in float32; of the narrower numbers under autocast there are twice as many
 # Modules of torch whose output at a token depends on that token only. A class outside of torch
 # says so by an attribute `is_tokenwise = True`.
 _TOKENWISE_MODULES = {
@@ -34,8 +35,8 @@ def tokenwise(
 ) -> Tensor:
     """function(*tokens), computed chunk by chunk where that is faster.
 
-    One call does it on GPUs, under compilers, tracers and autocast, and where one of the modules
-    has hooks or may mix tokens.
+    One call does it on GPUs, under compilers and tracers, and where one of the modules has hooks or
+    may mix tokens.
 
     Args:
         function: computes a tensor [..., D] of tensors [..., C], each token by itself.
@@ -46,13 +47,17 @@ def tokenwise(
     if not _runs_in_chunks(tokens[0], parts):
         return function(*tokens)
     parameters = dict.fromkeys(p for part in parts for p in part.parameters(recurse=False))
-    return _Tokenwise.apply(function, len(tokens), *tokens, *parameters)
+    out = _Tokenwise.apply(function, len(tokens), *tokens, *parameters)
+    if torch.is_autocast_enabled('cpu') and torch.is_grad_enabled():
+        # For later layers torch 2.4 keeps the weights that were cast in there, without gradients.
+        torch.clear_autocast_cache()
+    return out
 
 
 def _runs_in_chunks(x: Tensor, parts: Sequence[nn.Module]) -> bool:
     return (
         runs_eagerly_on_cpu(x)  # first: what follows would tie a compiled graph to the size
-        and x.shape[:-1].numel() > CHUNK_TOKENS
+        and x.shape[:-1].numel() > _most_tokens(torch.is_autocast_enabled('cpu'))
         and not has_global_hooks()
         and all(_is_tokenwise(part) and not has_hooks(part) for part in parts)
     )
@@ -63,9 +68,13 @@ def _is_tokenwise(module: nn.Module) -> bool:
     return kind in _TOKENWISE_MODULES or 'is_tokenwise' in vars(kind)
 
 
-def _chunks(tokens: int) -> list[slice]:
-    """The fewest chunks of at most CHUNK_TOKENS, of equal size."""
-    size = math.ceil(tokens / math.ceil(tokens / CHUNK_TOKENS))
+def _most_tokens(autocast: bool) -> int:
+    return 2 * CHUNK_TOKENS if autocast else CHUNK_TOKENS
+
+
+def _chunks(tokens: int, most: int) -> list[slice]:
+    """The fewest chunks of at most so many tokens, of equal size."""
+    size = math.ceil(tokens / math.ceil(tokens / most))
     return [slice(i, min(i + size, tokens)) for i in range(0, tokens, size)]
 
 
@@ -73,10 +82,11 @@ class _Tokenwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, function, num_tokens: int, *tensors: Tensor) -> Tensor:
         ctx.function, ctx.num_tokens = function, num_tokens
+        ctx.autocast = torch.is_autocast_enabled('cpu'), torch.get_autocast_dtype('cpu')
         ctx.save_for_backward(*tensors)
         tokens = [x.flatten(0, -2) for x in tensors[:num_tokens]]
         out = None
-        for chunk in _chunks(len(tokens[0])):
+        for chunk in _chunks(len(tokens[0]), _most_tokens(ctx.autocast[0])):
             part = function(*(x[chunk] for x in tokens))
             if out is None:
                 out = part.new_empty(*tensors[0].shape[:-1], part.shape[-1])
@@ -92,14 +102,15 @@ class _Tokenwise(torch.autograd.Function):
         d_rows = d_out.flatten(0, -2)
         d_tokens = [torch.empty_like(x) for x in tokens]
         d_parameters = [torch.zeros_like(p) for p in parameters]
-        for chunk in _chunks(len(d_rows)):
+        autocast, dtype = ctx.autocast
+        for chunk in _chunks(len(d_rows), _most_tokens(autocast)):
             entries = [
                 x[chunk].detach().requires_grad_(needs)
                 for x, needs in zip(tokens, needs_grad, strict=False)
             ]
             inputs = zip([*entries, *parameters], needs_grad, strict=True)
             leaves = [x for x, needs in inputs if needs]
-            with torch.enable_grad():
+            with torch.enable_grad(), torch.autocast('cpu', dtype, enabled=autocast):
                 part = ctx.function(*entries)
             grads = iter(torch.autograd.grad(part, leaves, d_rows[chunk], materialize_grads=True))
             for d_x, needs in zip(d_tokens, needs_grad, strict=False):

@@ -23,6 +23,19 @@ def test_any_call(backend, poisoned, case: Case):
     target(error, label='largest error / budget')
 
 
+NARROW = dict.fromkeys(('q', 'k', 'v', 'do'), torch.bfloat16)
+
+
+@pytest.mark.parametrize('backend', ['native'])
+@given(case=cases(dtypes=(torch.bfloat16, torch.float32)))
+def test_any_call_in_bfloat16(backend, poisoned, case: Case):
+    """The native backend reads and writes bfloat16 where q, k and v are, whatever the gates."""
+    case = case._replace(dtypes=case.dtypes | NARROW)
+    error = assert_within_rounding_bounds(case, backend)
+    assume(error is not None)
+    target(error, label='largest error / budget')
+
+
 @pytest.mark.parametrize('backend', ['reference', 'chunked', 'native'])
 @given(chosen=cases_in_parts())
 def test_any_parts(backend, poisoned, chosen):

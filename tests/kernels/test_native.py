@@ -44,9 +44,48 @@ def test_widths_of_states(K, V, poisoned):
     torch.testing.assert_close(found, expected, atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize('directions', ['both', 'fwd'])
+def test_bfloat16_is_rounded_once(directions, poisoned):
+    """Output and gradients are those of float32 on the same numbers, rounded to the nearest."""
+    args = [x.bfloat16() for x in inputs(300, H=3, K=16, V=40, dtype=torch.float32)]
+    do = torch.randn(args[2].shape).bfloat16()
+    found = run(NATIVE, args, directions, do)
+    expected = run(NATIVE, [x.float() for x in args], directions, do)
+    for x, y in zip(found, expected, strict=True):
+        torch.testing.assert_close(x, y.bfloat16(), atol=0, rtol=0)
+
+
+def test_bfloat16_is_not_converted_as_a_whole(monkeypatch):
+    """No tensor that the library gets is a copy; but gates in bfloat16 are logits of decays."""
+    q, k, v, g_fwd, g_bwd = (x.bfloat16() for x in inputs(50, dtype=torch.float32))
+    seen = []
+    monkeypatch.setattr(native, '_run', lambda inputs, *args, **kwargs: seen.extend(inputs))
+    native.native_forward(q, k, v, g_fwd, g_bwd, 1.0)
+    assert all(x is y for x, y in zip(seen, (q, k, v), strict=False))
+    assert [x.dtype for x in seen[3:]] == [torch.float32] * 2
+
+
+@pytest.mark.parametrize('value', [float('inf'), float('nan'), 3.3895e38, 1e-40])
+def test_bfloat16_at_the_ends_of_its_range(value):
+    """Infinity, what is no number, the largest number and those below the smallest normal one."""
+    q, k, v, g, _ = (x.bfloat16() for x in inputs(1, dtype=torch.float32, B=1, H=1, K=1, V=1))
+    v = torch.full_like(v, value)
+    found = bi_gla(torch.ones_like(q), torch.ones_like(k), v, g, None, scale=1.0, backend='native')
+    torch.testing.assert_close(found, v, atol=0, rtol=0, equal_nan=True)
+
+
+def test_what_is_no_number_stays_so_in_bfloat16():
+    """Also one whose digits would be rounded up to a zero."""
+    q, k, v, g, _ = (x.bfloat16() for x in inputs(1, dtype=torch.float32, B=1, H=1, K=1, V=1))
+    state = torch.tensor([0x7FFFFFFF], dtype=torch.int32).view(torch.float32).view(1, 1, 1, 1)
+    found = bi_gla(q, k, v, g, None, initial_states=(state, None), backend='native')
+    assert found.isnan().all()
+
+
 @pytest.mark.parametrize('threads', [1, 2, 5])
-def test_threads_do_not_change_a_bit(threads):
-    args = inputs(300, dtype=torch.float32, H=3)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_threads_do_not_change_a_bit(threads, dtype):
+    args = inputs(300, dtype=dtype, H=3)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
@@ -196,7 +235,9 @@ torch.set_num_threads(3)
 args = [-torch.rand(2, 2000, 4, 16) for _ in range(5)]
 before = fork(is_as_the_parent)
 expected = bi_gla(*args, backend='native')
-sys.exit(before or fork(computes))
+after = fork(computes)
+torch.set_num_threads(1)
+sys.exit(before or after or fork(computes))  # the second time it has lost none, and says nothing
 """
 
 
@@ -209,10 +250,23 @@ def test_a_forked_child_answers():
     assert done.stderr.count('runs on one thread: this process was forked') == 1
 
 
+# Without torch, and without what the compiler takes longest for.
+BUILDS = """
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+
+spec = spec_from_file_location('build', sys.argv[1])
+build = module_from_spec(spec)
+spec.loader.exec_module(build)
+build.FLAGS = tuple(flag for flag in build.FLAGS if flag != '-O3')
+build.load()
+"""
+
+
 def test_processes_that_build_at_once_all_find_it(tmp_path):
-    code = 'from mmvig.kernels.native.build import load; load()'
+    command = [sys.executable, '-c', BUILDS, build.__file__]
     env = os.environ | {'MMVIG_CACHE': str(tmp_path)}
-    processes = [subprocess.Popen([sys.executable, '-c', code], env=env) for _ in range(2)]
+    processes = [subprocess.Popen(command, env=env) for _ in range(2)]
     assert [process.wait() for process in processes] == [0, 0]
     assert [path.suffix for path in (tmp_path / 'native').iterdir()] == ['.so']
 
@@ -227,4 +281,5 @@ def test_older_processors(processor, tmp_path, monkeypatch):
     subprocess.run(command, check=True)
     monkeypatch.setattr(native, 'load', lambda: ctypes.CDLL(str(library)))
     for K, V in ((16, 32), (5, 7)):
-        assert_within_twice_the_loop(NATIVE, inputs(75, K=K, V=V, dtype=torch.float32))
+        for dtype in (torch.float32, torch.bfloat16):
+            assert_within_twice_the_loop(NATIVE, inputs(75, K=K, V=V, dtype=dtype))

@@ -12,9 +12,17 @@ from mmvig.ops import linear as linear_module
 from mmvig.ops.linear import Linear, matmul, weight_gradient
 
 
+def pretend(monkeypatch, family: int, avx512: bool = True) -> None:
+    """Another processor, of a family of AMD or, with 0, of another vendor."""
+    monkeypatch.setattr(linear_module, 'amd_family', lambda: family)
+    monkeypatch.setattr(linear_module, 'uses_avx512', lambda: avx512)
+
+
 @pytest.fixture
 def onednn_calls(monkeypatch):
-    """A list with an entry for each product by oneDNN."""
+    """A list with an entry for each product by oneDNN, on a processor where it gains most."""
+    pretend(monkeypatch, linear_module.ZEN_5)
+    monkeypatch.setattr(linear_module, 'MIN_WORK', 128 * 64 * 64)
     calls = []
     original = linear_module._matmul_onednn
     monkeypatch.setattr(
@@ -93,9 +101,9 @@ def test_outputs_can_be_changed_in_place():
 
 
 def test_where_torch_computes(onednn_calls):
-    """Few tokens, autocast, tracing, memory of another processor, and no oneDNN."""
+    """Little work, autocast, tracing, memory of another processor, and no oneDNN."""
     layer, x = Linear(96, 96), torch.randn(200, 96)
-    layer(x[:100])
+    layer(x[:50])
     with torch.autocast('cpu', torch.bfloat16):
         assert layer(x).dtype == torch.bfloat16
     assert 'aten::linear' in str(torch.jit.trace(layer, x, check_trace=False).inlined_graph)
@@ -104,6 +112,27 @@ def test_where_torch_computes(onednn_calls):
         layer(x)
     assert layer.to('meta')(x.to('meta')).is_meta
     assert not onednn_calls
+
+
+@pytest.mark.parametrize(
+    ('family', 'avx512', 'products'),
+    [(26, True, 3), (25, True, 2), (25, False, 0), (23, False, 0), (0, True, 0)],
+    ids=['Zen 5', 'Zen 4', 'Zen 4 kept to AVX2', 'Zen 2', 'not AMD'],
+)
+def test_the_processor_decides(family, avx512, products, onednn_calls, monkeypatch):
+    """On Zen 4 oneDNN gains at x Wᵀ but not at gradients of weights, elsewhere torch decides."""
+    pretend(monkeypatch, family, avx512)
+    layer, x = Linear(96, 96), torch.randn(200, 96, requires_grad=True)
+    layer(x).sum().backward()
+    assert len(onednn_calls) == products
+
+
+def test_small_products_are_torchs(onednn_calls):
+    layer = Linear(64, 64)
+    layer(torch.randn(127, 64))
+    assert not onednn_calls
+    layer(torch.randn(128, 64))
+    assert len(onednn_calls) == 1
 
 
 @pytest.mark.parametrize('kind', ['forward', 'forward_pre', 'full_backward', 'full_backward_pre'])

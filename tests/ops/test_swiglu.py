@@ -17,6 +17,14 @@ def test_values_and_gradients():
     torch.testing.assert_close(swiglu(x), plain(x), atol=1e-13, rtol=1e-13)
 
 
+def test_bfloat16_is_as_exact_as_autograds():
+    x = torch.randn(500, 64).bfloat16().requires_grad_()
+    exact = x.detach().double().requires_grad_()
+    (true,) = torch.autograd.grad(plain(exact).sum(), exact)
+    ours, torchs = (torch.autograd.grad(f(x).sum(), x)[0] for f in (swiglu, plain))
+    assert (ours - true).abs().max() <= (torchs - true).abs().max()
+
+
 def test_large_inputs_give_finite_gradients():
     x = torch.tensor([[-1e4, 1e4, 3.0, -3.0]], requires_grad=True)
     swiglu(x).sum().backward()

@@ -119,12 +119,32 @@ def test_hooks_and_tracers_see_all_tokens_at_once(chunked_calls):
         feed_forward(mlp, norm, x)
         handle.remove()
     assert shapes == [(2, 30, 12), (2, 30, 4), (2, 30, 4), (2, 30, 12), (2, 30, 4), (2, 30, 4)]
-    with torch.autocast('cpu', torch.bfloat16):
-        assert feed_forward(mlp, norm, x).dtype == torch.bfloat16
     block = Block(4, nn.Linear(4, 4), mlp)
     graph = torch.jit.trace(block, x, check_trace=False).inlined_graph
     assert 'aten::linear' in str(graph)
     assert not chunked_calls
+
+
+def test_autocast(chunked_calls, monkeypatch):
+    """The numbers of one call in bfloat16 up to the order of sums, outside of autocast as well."""
+    mlp, norm = GatedMLP(8, 12), nn.LayerNorm(8)
+    x = torch.randn(3, 14, 8, requires_grad=True)
+    leaves = [x, *mlp.parameters(), *norm.parameters()]
+
+    def run() -> list[torch.Tensor]:
+        with torch.autocast('cpu', torch.bfloat16):
+            out = feed_forward(mlp, norm, x)
+            again = mlp.fc1(x)  # its cast weight has a gradient, although chunks cast it before
+        assert out.dtype == torch.bfloat16
+        loss = out.float().square().sum() + again.float().sum()
+        return [out, *torch.autograd.grad(loss, leaves)]
+
+    in_chunks = run()
+    in_one_call(monkeypatch)
+    for found, expected in zip(in_chunks, run(), strict=True):
+        assert found.dtype == expected.dtype
+        assert golden.relative(found, expected) < 2**-7  # two roundings of bfloat16; 2⁻⁸ measured
+    assert len(chunked_calls) == 1
 
 
 class CentreOverTokens(nn.Module):

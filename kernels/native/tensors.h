@@ -1,0 +1,111 @@
+// How tensors are handed over, and how the numbers of a token are read and written.
+//
+// The headers of this folder are parts of bi_gla.cpp alone, hence their unnamed namespaces.
+//
+// Letters: B images, T tokens, H heads, K key width, V value width per head. S is the type that sums
+// are taken in, N the type of a number in memory: S itself, or BFloat16.
+
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+struct View {  // a tensor [B, T, H, D] of any strides, counted in elements
+    void *data;
+    int64_t b, t, h, d;
+};
+
+struct BiGlaArgs {
+    View q, k, v;             // numbers of type N, as o and its gradient, and those of q, k and v
+    View decay[2];            // numbers of type S; decay[0] of the walk from the first token on
+    View o;                   // written by the forward pass
+    View dout;                // the gradient of o, read by the backward pass
+    View dq, dk, dv;          // written by the backward pass
+    View dg[2];               // likewise, of type S; may be the memory of the decays
+    // Contiguous [B, H, K, V] of type S: what stands before the first token of each walk, and what
+    // the forward pass leaves after the last one; null for zeros, and for states nobody asks for.
+    void *initial[2], *last[2];
+    int64_t B, T, H, K, V;
+    int64_t threads;          // that compute
+    double factor;            // on the output, one half for two directions included
+};
+
+namespace {
+
+struct BFloat16 {  // the upper half of a float
+    uint16_t bits;
+};
+
+template <typename S>
+S widen(S x) {
+    return x;
+}
+
+inline float widen(BFloat16 x) {
+    const uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
+    float y;
+    std::memcpy(&y, &bits, sizeof y);
+    return y;
+}
+
+template <typename N, typename S>
+N narrow(S x) {
+    if constexpr (std::is_same_v<N, S>) {
+        return x;
+    } else {  // to nearest, ties to even; not a number stays so
+        uint32_t bits;
+        std::memcpy(&bits, &x, sizeof bits);
+        const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+        return {static_cast<uint16_t>(x == x ? rounded : 0x7fc0)};
+    }
+}
+
+template <typename N>
+struct Row {  // the D numbers of one token and head
+    N *at;
+    int64_t stride;
+    N &operator[](int64_t i) const { return at[i * stride]; }
+};
+
+template <typename N>
+Row<N> row(const View &x, int64_t b, int64_t t, int64_t h) {
+    return {static_cast<N *>(x.data) + b * x.b + t * x.t + h * x.h, x.d};
+}
+
+// FIXED is the count where the compiler is to know it, or 0.
+template <int FIXED = 0, typename S, typename N>
+void read(S *__restrict__ to, Row<N> from, int64_t count) {
+    const int64_t n = FIXED ? FIXED : count;
+    if (from.stride == 1) {
+        const N *__restrict__ at = from.at;
+        for (int64_t i = 0; i < n; i++) to[i] = widen(at[i]);
+    } else {
+        for (int64_t i = 0; i < n; i++) to[i] = widen(from[i]);
+    }
+}
+
+// Two walks in turn add up one result. The sum of the first is `kept` in type S until the second
+// one, so that the result is rounded once; it is kept in the result where that is of type S.
+enum class Turn { ONLY, FIRST, SECOND };
+
+template <int FIXED = 0, typename N, typename S>
+void write(N *to, S *kept, const S *__restrict__ from, int64_t count, Turn turn) {
+    const int64_t n = FIXED ? FIXED : count;
+    if constexpr (std::is_same_v<N, S>) kept = to;
+    if (turn == Turn::SECOND) {
+        for (int64_t i = 0; i < n; i++) to[i] = narrow<N>(kept[i] + from[i]);
+    } else if (turn == Turn::FIRST) {
+        for (int64_t i = 0; i < n; i++) kept[i] = from[i];
+    } else {
+        for (int64_t i = 0; i < n; i++) to[i] = narrow<N>(from[i]);
+    }
+}
+
+// How many of so many sums are kept outside of the result.
+template <typename N, typename S>
+int64_t count_kept(int64_t sums, Turn turn) {
+    return std::is_same_v<N, S> || turn == Turn::ONLY ? 0 : sums;
+}
+
+}  // namespace
