@@ -29,6 +29,8 @@ def num_threads() -> int:
 def use_one_thread_in_forks() -> None:
     """From now on, torch and bi_gla compute on one thread in each process that this one forks.
 
+    What was compiled in this process is run uncompiled there.
+
     For whoever is about to compute, by the operator or by other parts of a model.
     """
     if hasattr(os, 'register_at_fork'):  # where there is no fork, nothing hangs
@@ -41,6 +43,9 @@ def _use_one_thread() -> None:
     if torch.get_num_threads() > 1:
         _forked = True
         torch.set_num_threads(1)
+        if hasattr(torch.compiler, 'set_stance'):  # since torch 2.6
+            # Compiled code has the number of threads of its parent in it, and would wait as well.
+            torch.compiler.set_stance('force_eager')
 
 
 @functools.cache

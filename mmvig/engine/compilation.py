@@ -62,7 +62,7 @@ def compile_part(model: nn.Module, options: Any) -> str:
     _part(model, target).compile(**arguments)
     return (
         f'compile: model.{target} is compiled in the first step, and once more where it is '
-        'validated, which takes a minute or more; the other parts are not'
+        'validated, which takes minutes each time on a CPU; the other parts are not'
     )
 
 

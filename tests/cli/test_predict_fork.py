@@ -1,4 +1,4 @@
-"""Prediction in a process that is forked after one: it ends, on one thread."""
+"""Prediction in a process that is forked after one: it ends, on one thread, compiled or not."""
 
 import os
 import signal
@@ -27,11 +27,18 @@ def predict():
 
 torch.randn(512, 512) @ torch.randn(512, 512)
 before = predict()
+def sums(x_TC):
+    return (2 * x_TC).sigmoid().sum(-1)
+
+# Before torch 2.6, a forked child cannot be kept from compiled code.
+compiled = torch.compile(sums) if hasattr(torch.compiler, 'set_stance') else sums
+x_TC = torch.randn(4000, 64)
+sums_T = compiled(x_TC)
 print('forks', flush=True)
 child = os.fork()
 if child == 0:
     signal.alarm({SECONDS})
-    same = np.array_equal(predict(), before)
+    same = np.array_equal(predict(), before) and torch.allclose(compiled(x_TC), sums_T)
     os._exit(0 if same and torch.get_num_threads() == 1 else 1)
 print('forked', flush=True)
 os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
