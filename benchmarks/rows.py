@@ -55,10 +55,12 @@ def merge(path: Path, rows: list[dict], key: Sequence[str]) -> None:
         merged = {tuple(row.get(k, '') for k in key): row for row in read(path)}
     merged |= {tuple(str(row[k]) for k in key): row for row in rows}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='') as file:
+    partial = path.with_name(path.name + '.part')
+    with partial.open('w', newline='') as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(merged.values())
+    partial.replace(path)  # a process that is stopped here loses no older rows
 
 
 def keep(path: Path, measured: Iterable[dict], key: Sequence[str], shown: Sequence[str]) -> None:

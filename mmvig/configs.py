@@ -5,11 +5,11 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-TASKS = ('det', 'seg', 'cls')
+TASKS = ('det', 'seg', 'cls', 'real')  # the last: detection on public sets that a laptop trains
 
 
 def config_root() -> Path:
-    """The folder with `det/`, `seg/` and `cls/`: inside a wheel, or beside the package.
+    """The folder with `det/`, `seg/`, `cls/` and `real/`: inside a wheel, or beside the package.
 
     Raises:
         FileNotFoundError: there is neither.

@@ -3,7 +3,7 @@
 docs/model-zoo.md is written anew from them.
 
 Parameters and multiply-adds are counted (`tools/get_flops.py`) for one image of 800×1280 (det),
-512×512 or the crop (seg) and 224×224 (cls). Results are those of
+512×512 or the crop (seg), 224×224 (cls) and 320×320 (real). Results are those of
 benchmarks/results/mini_set_results.csv, which were measured here, and of the official release,
 which are published.
 """
@@ -33,7 +33,7 @@ PUBLISHED = {
     'cls/vig-plain-s_imagenet': ('vig_s_81p7acc.pth', 81.7),
     'cls/vig-plain-b_imagenet': ('vig_b_82p6acc.pth', 82.6),
 }
-SIZES = {'det': (800, 1280), 'seg': (512, 512), 'cls': (224, 224)}
+SIZES = {'det': (800, 1280), 'seg': (512, 512), 'cls': (224, 224), 'real': (320, 320)}
 
 
 def shape_of(task: str, cfg: Config) -> tuple[int, int]:

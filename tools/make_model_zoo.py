@@ -10,7 +10,12 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-TITLES = {'det': 'Detection', 'seg': 'Segmentation', 'cls': 'Classification'}
+TITLES = {
+    'det': 'Detection',
+    'seg': 'Segmentation',
+    'cls': 'Classification',
+    'real': 'Small public sets',
+}
 HEAD = """# Model zoo
 
 *Written by `tools/make_model_zoo.py` from the metafiles, which `tools/make_metafile.py` writes.*

@@ -28,7 +28,7 @@ def neck_maps(neck: nn.Module, maps: Sequence[Map]) -> list[Map]:
 
 
 def _simple_feature_pyramid(neck: SimpleFeaturePyramid, maps: Sequence[Map]) -> list[Map]:
-    inputs = maps if len(maps) == 4 else list(maps) * 4
+    inputs = (maps if len(maps) == 4 else list(maps) * 4)[neck.start_level :]
     found = [layer(one, level) for level, one in zip(neck.levels, inputs, strict=True)]
     for step in neck.extra:
         found.append(layer(found[-1], step))

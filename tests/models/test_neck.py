@@ -46,6 +46,16 @@ def test_one_map_for_each_level():
         assert [grad is not None for grad in grads] == [j == i for j in range(4)]
 
 
+def test_levels_may_start_later():
+    """The levels from the first one on are those that are made with all."""
+    whole = SimpleFeaturePyramid([24], 16, num_outs=6)
+    part = SimpleFeaturePyramid([24], 16, num_outs=5, start_level=1)
+    part.levels.load_state_dict(whole.levels[1:].state_dict())
+    x = torch.randn(1, 24, 4, 6)
+    for found, expected in zip(part([x]), whole([x])[1:], strict=True):
+        assert torch.equal(found, expected)
+
+
 @pytest.mark.parametrize('library', ['mmdet', 'mmseg', 'mmpretrain'])
 def test_builds_by_its_scoped_name(library):
     registry = importlib.import_module(f'{library}.registry').MODELS
@@ -58,5 +68,7 @@ def test_what_does_not_fit():
         SimpleFeaturePyramid([8, 8])
     with pytest.raises(ValueError, match='num_outs of at least 4, got 3'):
         SimpleFeaturePyramid([8], num_outs=3)
+    with pytest.raises(ValueError, match='start_level within 0 … 3, got 4'):
+        SimpleFeaturePyramid([8], start_level=4)
     with pytest.raises(ValueError, match='expected 1 maps, as in_channels says, got 2'):
         SimpleFeaturePyramid([8])([torch.zeros(1, 8, 2, 2)] * 2)

@@ -29,7 +29,7 @@ MODELS = {
     'fpn, on the input': dict(neck=FPN | dict(add_extra_convs='on_input'), widths=(8,) * 5),
     'fpn, bilinear': dict(neck=FPN | dict(upsample_cfg=dict(mode='bilinear')), widths=(8,) * 5),
     'plain': dict(backbone=PLAIN, neck=PYRAMID, widths=(8,) * 4),
-    'vir': dict(backbone=VIR, neck=PYRAMID | dict(num_outs=5), widths=(8,) * 5),
+    'vir': dict(backbone=VIR, neck=PYRAMID | dict(start_level=1), widths=(8,) * 4),
     'binary': dict(num_classes=2, out_channels=1, threshold=0.4),
 }
 

@@ -22,8 +22,11 @@ class SimpleFeaturePyramid(BaseModule):
         in_channels (Sequence[int]): Width of each map that comes in: of one, which then makes all
             levels, or of four (a plain backbone with four `out_indices`), one for each level.
         out_channels (int): Width of every level. Defaults to 256.
-        num_outs (int): Number of levels, from 4; those beyond take every second position of the
-            level before, as mmdet's FPN does. Defaults to 5, which RPN heads expect.
+        num_outs (int): Number of levels, from 4 with `start_level` 0; those beyond stride 32 take
+            every second position of the level before, as mmdet's FPN does. Defaults to 5, which RPN
+            heads expect.
+        start_level (int): The first level that is made; 1 leaves out stride 4, as RetinaNet does.
+            Defaults to 0.
         init_cfg (dict, optional): Initialisation by mmengine. Defaults to None: torch's.
     """
 
@@ -32,6 +35,7 @@ class SimpleFeaturePyramid(BaseModule):
         in_channels: Sequence[int],
         out_channels: int = 256,
         num_outs: int = 5,
+        start_level: int = 0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -40,10 +44,13 @@ class SimpleFeaturePyramid(BaseModule):
                 f'expected in_channels with one entry, or one for each of 4 levels, got '
                 f'{in_channels}; set out_indices of the backbone to fit'
             )
-        if num_outs < 4:
-            raise ValueError(f'expected num_outs of at least 4, got {num_outs}')
+        if start_level not in range(4):
+            raise ValueError(f'expected start_level within 0 … 3, got {start_level!r}')
+        if num_outs < 4 - start_level:
+            raise ValueError(f'expected num_outs of at least {4 - start_level}, got {num_outs}')
         self.in_channels = tuple(in_channels)
         self.out_channels = out_channels
+        self.start_level = start_level
         widths = self.in_channels if len(in_channels) == 4 else self.in_channels * 4
         self.levels = nn.ModuleList(
             nn.Sequential(
@@ -56,10 +63,10 @@ class SimpleFeaturePyramid(BaseModule):
                 (_double(widths[1]), widths[1] // 2),
                 ([], widths[2]),
                 ([ChannelsLast(nn.MaxPool2d(2, ceil_mode=True))], widths[3]),
-            )
+            )[start_level:]
         )
         self.extra = nn.ModuleList(
-            ChannelsLast(nn.MaxPool2d(1, stride=2)) for _ in range(num_outs - 4)
+            ChannelsLast(nn.MaxPool2d(1, stride=2)) for _ in range(num_outs - len(self.levels))
         )
 
     def forward(self, maps_BCYX: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -71,7 +78,7 @@ class SimpleFeaturePyramid(BaseModule):
         inputs = maps_BCYX if len(maps_BCYX) == 4 else list(maps_BCYX) * 4
         found = [
             level(x_BCYX.permute(0, 2, 3, 1))
-            for level, x_BCYX in zip(self.levels, inputs, strict=True)
+            for level, x_BCYX in zip(self.levels, inputs[self.start_level :], strict=True)
         ]
         for step in self.extra:
             found.append(step(found[-1]))

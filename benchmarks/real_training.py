@@ -1,0 +1,139 @@
+"""One training of `benchmarks.real_images`, in a process of its own and on one thread.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.real_training CONFIG WORK_DIR --iterations 1072
+
+The same command goes on with a training that was stopped. `measured.json` in the work dir is
+written last.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+import mmvig.cli.train
+from benchmarks.processor import describe_cpu
+from benchmarks.rows import device_name
+from mmvig.engine.build import build_model
+from mmvig.engine.resume import atomic_file
+from mmvig.visualization.training_curves import read_run
+
+KINDS = ('bbox', 'segm')
+SECONDS = 'training_cpu_seconds'
+
+
+@HOOKS.register_module()
+class TrainingSecondsHook(Hook):
+    """Logs with each evaluation the CPU seconds of all iterations before it, over all threads.
+
+    Reading images counts; evaluations do not, nor what precedes the first iteration of a start, nor
+    iterations after the last checkpoint of a training that was stopped, which are repeated.
+    """
+
+    priority = 'VERY_HIGH'  # before the checkpoint is saved, which holds the seconds
+
+    def before_train(self, runner) -> None:
+        self._seconds = runner.message_hub.get_info(SECONDS, 0.0)
+
+    def before_train_epoch(self, runner) -> None:
+        self._since = None
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        if self._since is None:  # a resumed loop has just passed over all former batches
+            self._since = time.process_time()
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        now = time.process_time()
+        self._seconds += now - self._since
+        self._since = now
+        runner.message_hub.update_info(SECONDS, self._seconds)
+
+    def after_val_epoch(self, runner, metrics=None) -> None:
+        runner.message_hub.update_scalar('val/cpu_seconds', self._seconds)
+        self._since = time.process_time()
+
+
+def prepare(cfg: Config, iterations: int, evaluations: int, rate: float, seed: int) -> None:
+    """Train by iterations instead of epochs: with a schedule of any length, and to be stopped.
+
+    The warm-up keeps its share of the schedule. Images are read by the process itself, so that
+    its time is all that is spent.
+    """
+    loader = cfg.train_dataloader
+    annotations = json.loads(Path(loader.dataset.data_root, loader.dataset.ann_file).read_text())
+    epoch = -(-len(annotations['images']) // loader.batch_size)
+    share = iterations / (cfg.train_cfg.max_epochs * epoch)
+    interval = -(-iterations // evaluations)
+    cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=interval)
+    warm_up, cosine = cfg.param_scheduler
+    warm_up.end = max(1, round(warm_up.end * share))
+    cosine.update(by_epoch=False, end=iterations, convert_to_iter_based=False)
+    cfg.optim_wrapper.optimizer.lr = rate
+    cfg.randomness = dict(seed=seed)
+    loader.sampler = dict(type='InfiniteSampler', shuffle=True)
+    for each in (loader, cfg.val_dataloader):
+        each.update(num_workers=0, persistent_workers=False)
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=interval, save_best=None)
+    cfg.default_hooks.logger.update(interval=50, log_metric_by_epoch=False)
+    cfg.log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
+    cfg.custom_hooks = [dict(type='TrainingSecondsHook')]
+
+
+def points(work_dir: Path, kinds: Sequence[str]) -> list[dict[str, float]]:
+    """What each evaluation found: iteration, CPU seconds of training, AP ('' of no such kind).
+
+    mmdet has no metrics where nothing is detected at all, which is an AP of 0.
+    """
+    curves = read_run(work_dir).metrics
+    values = {name: {p.step: p.value for p in curve} for name, curve in curves.items()}
+    return [
+        dict(iteration=int(step), cpu_seconds=round(seconds, 1))
+        | {
+            f'{kind}_mAP': values.get(f'coco/{kind}_mAP', {}).get(step, 0.0)
+            if kind in kinds
+            else ''
+            for kind in KINDS
+        }
+        for step, seconds in sorted(values['cpu_seconds'].items())
+    ]
+
+
+def count(model: torch.nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', type=Path)
+    parser.add_argument('work_dir', type=Path)
+    parser.add_argument('--iterations', type=int, required=True)
+    parser.add_argument('--evaluations', type=int, default=4)
+    parser.add_argument('--rate', type=float, default=5e-4)
+    parser.add_argument('--seed', type=int, default=0)
+    args = parser.parse_args(argv)
+    cfg = Config.fromfile(args.config)
+    prepare(cfg, args.iterations, args.evaluations, args.rate, args.seed)
+    args.work_dir.mkdir(parents=True, exist_ok=True)
+    path = args.work_dir / 'training.py'
+    cfg.dump(path)
+    mmvig.cli.train.main([str(path), '--work-dir', str(args.work_dir), '--resume'])
+    model = build_model(cfg)
+    metric = cfg.val_evaluator.metric
+    evaluated = [metric] if isinstance(metric, str) else metric
+    measured = dict(
+        backbone_parameters=count(model.backbone), parameters=count(model),
+        points=points(args.work_dir, evaluated), device=device_name('cpu'), **describe_cpu(),
+        threads=torch.get_num_threads(),
+    )  # fmt: skip
+    atomic_file.write(args.work_dir / 'measured.json', json.dumps(measured).encode())
+
+
+if __name__ == '__main__':
+    torch.set_num_threads(1)
+    main()

@@ -1,0 +1,13 @@
+"""RetinaNet with a light head, ResNet-18, blood cells (BCCD), from random weights.
+
+Command:  python -m mmvig train configs/real/peers/bccd_retinanet_resnet-18.py
+Expected: not yet measured (python -m benchmarks.real_images).
+Needs:    what bccd_retinanet.py needs, of which this differs in the backbone.
+"""
+
+_base_ = ['../bccd_retinanet.py', '../../_base_/peers/resnet-18.py']
+
+model = dict(
+    backbone=dict(_delete_=True, **_base_.peer, out_indices=(1, 2, 3)),
+    neck=dict(in_channels=_base_.peer_channels[1:]),
+)

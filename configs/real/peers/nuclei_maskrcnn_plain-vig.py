@@ -1,0 +1,13 @@
+"""Mask R-CNN with light heads, plain ViG, nuclei in microscopy, from random weights.
+
+Command:  python -m mmvig train configs/real/peers/nuclei_maskrcnn_plain-vig.py
+Expected: not yet measured (python -m benchmarks.real_images).
+Needs:    what nuclei_maskrcnn.py needs, of which this differs in the backbone and the neck.
+"""
+
+_base_ = ['../nuclei_maskrcnn.py', '../../_base_/peers/plain-vig_nano.py']
+
+model = dict(
+    backbone=dict(_delete_=True, **_base_.peer),
+    neck=dict(_delete_=True, **_base_.peer_neck, num_outs=5),
+)
