@@ -6,8 +6,6 @@ PYTHON_IN_VENV = $(VENV)/bin/python
 # run.
 PYTEST = OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile \
 	--max-worker-restart 0 --timeout 600 --timeout-method thread -o faulthandler_timeout=580
-# Skipped in these processes: twice one was lost at it, for a cause unknown.
-PYTEST_ALONE = $(PYTHON_IN_VENV) -m pytest tests/cli/test_predict_fork.py
 
 .PHONY: env env-openmmlab demo demo-seg test test-openmmlab lint soak fuzz test-fast
 
@@ -35,7 +33,6 @@ lint: env
 
 test: lint
 	$(PYTEST)
-	$(PYTEST_ALONE)
 
 # Without what trains whole models, builds kernels or wheels, or compiles graphs.
 test-fast: lint
@@ -43,7 +40,6 @@ test-fast: lint
 
 test-openmmlab: env-openmmlab
 	$(PYTEST)
-	$(PYTEST_ALONE)
 
 # Trainings killed and resumed, and long ones whose memory is watched.
 SOAK = OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m tests.soak

@@ -30,7 +30,7 @@ from benchmarks.processor import describe_cpu
 from benchmarks.rows import device_name, keep, origin
 from benchmarks.timing import Timer, allocator
 from mmvig.deploy.manifest import Manifest
-from mmvig.deploy.openvino import import_openvino
+from mmvig.deploy.openvino import import_openvino, openvino_core
 from mmvig.export.dynamic import for_any_size
 from mmvig.export.exportable import Exportable
 from mmvig.export.exporter import write
@@ -123,7 +123,7 @@ def in_openvino(precision: str) -> Callable[[Exportable, Path], Run]:
             'INFERENCE_PRECISION_HINT': precision,
             'INFERENCE_NUM_THREADS': torch.get_num_threads(),
         }
-        compiled = openvino.Core().compile_model(path, 'CPU', settings)
+        compiled = openvino_core().compile_model(path, 'CPU', settings)
         return lambda image: list(compiled(image).values())
 
     return build

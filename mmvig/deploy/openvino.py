@@ -1,5 +1,6 @@
-"""OpenVINO without its telemetry."""
+"""OpenVINO without its telemetry, and with one core in a process."""
 
+import functools
 import sys
 from types import ModuleType
 
@@ -26,3 +27,22 @@ def import_openvino() -> ModuleType:
             if before is not None:
                 sys.modules[TELEMETRY] = before
     return sys.modules['openvino']
+
+
+def openvino_core():
+    """The `openvino.Core` of this process.
+
+    A core that compiles gives its thread another stack for handlers of signals, and at its end puts
+    back the one that it found. Where two cores end in the order in which they began, the second one
+    puts back what went with the first, and the next signal ends the process without a word. So
+    there is only one, which stays.
+
+    Raises:
+        ImportError: openvino is not installed.
+    """
+    return _make_core(import_openvino())
+
+
+@functools.cache
+def _make_core(openvino: ModuleType):
+    return openvino.Core()

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from .openvino import import_openvino
+from .openvino import openvino_core
 
 
 class Runtime(Protocol):
@@ -49,13 +49,12 @@ class OpenVino:
     """A file in OpenVINO; arguments as of `OnnxRuntime`."""
 
     def __init__(self, path: Path, threads: int | None) -> None:
-        openvino = import_openvino()
+        core = openvino_core()
         # On CPUs with units for bfloat16 it would compute in that.
         options = {'INFERENCE_PRECISION_HINT': 'f32'}
         if threads is not None:
             options['INFERENCE_NUM_THREADS'] = threads
         self._lock = threading.Lock()  # at a second call meanwhile, a compiled model hangs
-        core = openvino.Core()
         self._model = core.compile_model(core.read_model(path), 'CPU', options)
         self.outputs = tuple(output.get_any_name() for output in self._model.outputs)
 

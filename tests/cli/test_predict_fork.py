@@ -46,17 +46,11 @@ os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='there is no fork here')
-@pytest.mark.skipif(
-    'PYTEST_XDIST_WORKER' in os.environ,
-    reason='twice it ended a process of the whole run, for a cause unknown; run it alone',
-)
 def test_a_forked_process_predicts(valid_inputs):
     done = subprocess.run(
         [sys.executable, '-c', PROGRAM],
         cwd=valid_inputs,
         env=os.environ | {'OMP_NUM_THREADS': '2'},
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,  # so that no signal of its group ends the tests
         capture_output=True,
         text=True,
         timeout=5 * SECONDS,

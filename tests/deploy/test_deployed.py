@@ -11,6 +11,7 @@ from PIL import Image
 
 from mmvig.deploy import Deployed, run_lengths
 from mmvig.deploy.images import read_image
+from tests.support.commands import ROOT, call
 from tests.support.onnx_graphs import FRACTIONS, LABELS, SCORES, write_model
 
 needs_openvino = pytest.mark.skipif(not find_spec('openvino'), reason='needs openvino')
@@ -183,6 +184,27 @@ def test_threads_are_passed_on(monkeypatch, photo, tmp_path):
     Deployed(path, threads=3)
     Deployed(path)
     assert seen == [3, 0]  # 0: as many as there are cores
+
+
+SIGNAL_AFTER_MODELS = """
+import signal
+from mmvig.deploy import Deployed
+
+first = Deployed('m.onnx', 'openvino')
+second = Deployed('m.onnx', 'openvino')
+del first
+del second
+signal.signal(signal.SIGUSR1, lambda *_: print('handled'))
+signal.raise_signal(signal.SIGUSR1)
+"""
+
+
+@needs_openvino
+def test_signals_are_handled_after_two_models(tmp_path):
+    """Two cores of OpenVINO leave a stack that is gone to the handlers of signals."""
+    write_model(tmp_path / 'm.onnx', 'segmentation')
+    done = call(sys.executable, '-c', SIGNAL_AFTER_MODELS, cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert done.stdout == 'handled\n'
 
 
 @pytest.mark.parametrize('runtime', ['onnxruntime', 'openvino'])

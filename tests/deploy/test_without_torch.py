@@ -14,7 +14,7 @@ import pytest
 from tests.support.commands import ROOT, call
 from tests.support.environments import environment_with
 from tests.support.onnx_graphs import write_model
-from tests.support.runtimes import openvino_or_skip
+from tests.support.runtimes import openvino_core_or_skip
 
 BLOCKED = (
     'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain', 'pycocotools',
@@ -89,7 +89,7 @@ time.sleep(1)  # for threads that it may have started
 def test_nothing_is_sent(runtime, folder):
     """Nor is the process forked, which OpenVINO does for its telemetry."""
     if runtime == 'openvino':
-        openvino_or_skip()
+        openvino_core_or_skip()
     call(sys.executable, '-c', QUIET.format(runtime=runtime), cwd=folder)
     assert not (folder / 'seen').exists()
 

@@ -10,7 +10,7 @@ from mmvig.export.choice import FASTEST_FIRST, choose, runs, single_call
 from mmvig.export.forms import FORMS, expand
 from mmvig.kernels.reference import bi_gla_reference
 from tests.support import op_cases
-from tests.support.runtimes import openvino_or_skip
+from tests.support.runtimes import openvino_core_or_skip
 
 H, K, V = 2, 5, 7
 SCALE = K**-0.5
@@ -117,8 +117,7 @@ def test_graph_optimizations_change_nothing(form, level):
 
 @pytest.mark.parametrize(('normalizer', 'directions'), [(16.0, 'both'), (None, 'fwd')])
 def test_openvino_runs_the_portable_form(normalizer, directions):
-    openvino = openvino_or_skip()
-    core = openvino.Core()
+    core = openvino_core_or_skip()
     options = {'INFERENCE_PRECISION_HINT': 'f32'}
     model = core.compile_model(
         core.read_model(model_of('portable', normalizer, directions)), 'CPU', options

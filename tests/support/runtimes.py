@@ -1,14 +1,12 @@
 """Runtimes of ONNX files that may be missing."""
 
-from types import ModuleType
-
 import pytest
 
-from mmvig.deploy.openvino import import_openvino
+from mmvig.deploy.openvino import openvino_core
 
 
-def openvino_or_skip() -> ModuleType:
+def openvino_core_or_skip():
     try:
-        return import_openvino()
+        return openvino_core()
     except ImportError:
         pytest.skip('needs openvino')
