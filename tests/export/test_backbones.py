@@ -8,7 +8,7 @@ from mmvig.export.exporter import write
 from mmvig.export.forms import FORMS, calls, expand
 from mmvig.export.verify import difference, open_session
 from tests.support.exports import traced
-from tests.support.runtimes import openvino_or_skip
+from tests.support.runtimes import openvino_core_or_skip
 
 TOLERANCE = 3e-6  # of the largest value; measured: 1.1e-6
 SIZES = ((1, 1), (1, 40), (17, 2), (224, 224), (65, 97))
@@ -44,9 +44,8 @@ def test_every_form_equals_torch_at_every_size(backbone, tmp_path):
 
 
 def test_openvino_runs_the_portable_form(backbone):
-    openvino = openvino_or_skip()
+    core = openvino_core_or_skip()
     model, graph = backbone
-    core = openvino.Core()
     options = {'INFERENCE_PRECISION_HINT': 'f32'}
     file = expand(graph, 'portable').SerializeToString()
     compiled = core.compile_model(core.read_model(file), 'CPU', options)

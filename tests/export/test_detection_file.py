@@ -15,7 +15,7 @@ from mmvig.export.detection.matching import pair
 from mmvig.export.exportable import Exportable
 from mmvig.export.exporter import export
 from tests.support import detectors
-from tests.support.runtimes import openvino_or_skip
+from tests.support.runtimes import openvino_core_or_skip
 
 # Rows and columns of the tensor, and of the image in it; nothing is detected in an empty image.
 SIZES = [((96, 128), (96, 128)), ((97, 131), (61, 131)), ((224, 320), (200, 300))]
@@ -50,9 +50,9 @@ def in_onnxruntime(path):
 
 
 def in_openvino(path):
-    openvino = openvino_or_skip()
+    core = openvino_core_or_skip()
     options = {'INFERENCE_PRECISION_HINT': 'f32'}
-    compiled = openvino.Core().compile_model(path, 'CPU', options)
+    compiled = core.compile_model(path, 'CPU', options)
     return lambda inputs: list(compiled(inputs).values())
 
 
