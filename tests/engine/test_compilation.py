@@ -72,27 +72,34 @@ _base_ = './seg.py'
 compile = COMPILE
 model = dict(
     backbone=dict(arch=dict(_delete_=True, **{ARCH})),
-    decode_head=dict(in_channels=[16] * 4, channels=16),
-    auxiliary_head=dict(in_channels=16, channels=16),
+    decode_head=DECODE_HEAD,
+    auxiliary_head=None,
 )
 train_dataloader = dict(num_workers=2, persistent_workers=True)
 val_dataloader = dict(num_workers=2)
 train_cfg = dict(max_iters=2, val_interval=2)
 """
+UPER_HEAD = 'dict(in_channels=[16] * 4, channels=16)'
+FCN_HEAD = (
+    "dict(_delete_=True, type='FCNHead', in_channels=16, in_index=0, channels=16, num_convs=1, "
+    "concat_input=False, num_classes=3, loss_decode=dict(type='CrossEntropyLoss'))"
+)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'options',
+    ('options', 'head'),
     [
-        "dict(target='decode_head.fpn_bottleneck')",  # small: by torch's own compiler
-        "dict(backend='eager')",  # the whole step, of which only the graphs are made
+        ("dict(target='decode_head.fpn_bottleneck')", UPER_HEAD),  # small: by torch's own compiler
+        ("dict(backend='eager')", FCN_HEAD),  # the whole step, of which only the graphs are made
     ],
+    ids=['part', 'step'],
 )
-def test_training_with_workers_comes_to_its_end(options, input_folder, cli):
+def test_training_with_workers_comes_to_its_end(options, head, input_folder, cli):
     """Workers are forked before the first graph, and after it to validate."""
     torch.compiler.reset()
-    Path('compiled.py').write_text(CONFIG.replace('COMPILE', options))
+    config = CONFIG.replace('COMPILE', options).replace('DECODE_HEAD', head)
+    Path('compiled.py').write_text(config)
     done = cli.run('train', 'compiled.py', '--work-dir', 'out')
     assert done.status == 0, done.err[-3000:]
     assert 'compile: ' in done.out + done.err
