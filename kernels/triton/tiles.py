@@ -127,10 +127,11 @@ def lies_to_border(o_x, o_g, level, REVERSE: tl.constexpr):
     Of a pair, the block that the direction comes to last has the queries, whose own gates count.
     """
     m_later = (o_x >> level) & 1 == 1
+    m_earlier = (o_x >> level) & 1 == 0  # Triton 3.0's interpreter cannot invert m_later
     if REVERSE:
-        m_side = (m_later & (o_g < o_x)) | (~m_later & (o_g >= o_x))
+        m_side = (m_later & (o_g < o_x)) | (m_earlier & (o_g >= o_x))
     else:
-        m_side = (m_later & (o_g <= o_x)) | (~m_later & (o_g > o_x))
+        m_side = (m_later & (o_g <= o_x)) | (m_earlier & (o_g > o_x))
     return m_side & (o_g >> level == o_x >> level)
 
 

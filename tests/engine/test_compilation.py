@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 from torch._dynamo.testing import CompileCounter
+from torch.torch_version import TorchVersion
 
 from mmvig.engine.compilation import compile_part
 
@@ -67,6 +68,10 @@ def test_the_whole_step_is_left_to_mmengine_and_said(options):
     assert model.backbone._compiled_call_impl is None
 
 
+needs_newer_torch = pytest.mark.skipif(
+    torch.__version__ < TorchVersion('2.6'), reason='needs torch 2.6'
+)
+
 CONFIG = f"""
 _base_ = './seg.py'
 compile = COMPILE
@@ -91,7 +96,8 @@ FCN_HEAD = (
     ('options', 'head'),
     [
         ("dict(target='decode_head.fpn_bottleneck')", UPER_HEAD),  # small: by torch's own compiler
-        ("dict(backend='eager')", FCN_HEAD),  # the whole step, of which only the graphs are made
+        # The whole step, of which only the graphs are made; torch 2.4 fails at them.
+        pytest.param("dict(backend='eager')", FCN_HEAD, marks=needs_newer_torch),
     ],
     ids=['part', 'step'],
 )
