@@ -3,7 +3,7 @@
 Command:  python -m mmvig new-config det FOLDER, which writes a config that inherits this one
 Cost:     1,072 steps of 4 crops of 320×320 (8 epochs of 534 images), two validations on 130
           images with 300 objects: 23 minutes of one CPU core (AMD EPYC, Zen 4).
-Expected: 0.355 box AP and 0.382 mask AP on nuclei (configs/real/nuclei_maskrcnn.py), one run.
+Expected: 0.355 box AP and 0.382 mask AP on nuclei (configs/real), measured once.
 Needs:    boxes and masks in COCO form; see docs/own-data.md. For a checkpoint to start from, write
           load_from.
 """
