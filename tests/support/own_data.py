@@ -111,3 +111,15 @@ def write_masks(root: Path, palette: bool = False) -> Path:
         image.save(root / f'masks/{name}_mask.png')
     (root / 'classes.txt').write_text('\n'.join(('ground', *CLASSES)) + '\n')
     return root
+
+
+def changed_coco(change):
+    """A folder in COCO form, changed by a function of its content and its path."""
+
+    def write(root: Path) -> None:
+        found = draw_images(root / 'images')
+        content = coco_content(found)
+        change(content, root)
+        (root / 'all.json').write_text(json.dumps(content))
+
+    return write
