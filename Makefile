@@ -34,7 +34,7 @@ lint: env
 test: lint
 	$(PYTEST)
 
-# Without what trains whole models, builds kernels or wheels, or compiles graphs.
+# Without what trains whole models, builds kernels, wheels or environments, or compiles graphs.
 test-fast: lint
 	$(PYTEST) -m 'not slow'
 

@@ -112,6 +112,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_rows_of_a_training_that_was_stopped(trained):
     """Only steps count, each once: neither evaluations nor what was lost at the stop."""
     found = [row for row in trained.rows if row['kind'] == 'iterations']
@@ -126,6 +127,7 @@ def test_rows_of_a_training_that_was_stopped(trained):
         assert row['device']
 
 
+@pytest.mark.slow
 def test_the_rate_is_the_best_of_the_search(trained):
     found = [row for row in trained.rows if row['kind'] == 'search']
     assert [row['rate'] for row in found] == ['0.0001', '0.001']
@@ -134,6 +136,7 @@ def test_the_rate_is_the_best_of_the_search(trained):
     assert trained.started[-1][trained.started[-1].index('--rate') + 1] == best
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_twice(trained, capsys):
     before = len(trained.started)
     run('iterations')
@@ -144,6 +147,7 @@ def test_nothing_is_trained_twice(trained, capsys):
     assert (trained.folder / 'rows_bccd.png').is_file()
 
 
+@pytest.mark.slow
 def test_a_failed_training_is_told_at_the_end(trained, monkeypatch, capsys):
     monkeypatch.setattr(real_images, 'start', FailedTraining)
     with pytest.raises(SystemExit, match='1 trainings failed'):
@@ -152,6 +156,7 @@ def test_a_failed_training_is_told_at_the_end(trained, monkeypatch, capsys):
     assert rows_of(trained.folder) == trained.rows
 
 
+@pytest.mark.slow
 def test_truth_beside_prediction(trained):
     """Checkpoints are kept of the trainings that pictures are drawn of."""
     assert not list(trained.folder.glob('work/bccd/vig/search*/*.pth'))

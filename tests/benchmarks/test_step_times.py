@@ -47,6 +47,7 @@ def test_the_token_loop_peer_computes_the_same():
     )
 
 
+@pytest.mark.slow
 def test_training_rows(monkeypatch, tmp_path):
     """All parts of a step are measured, for both backbones, and each has its trace."""
     monkeypatch.setattr(training, 'CONFIGS', {'det': 'vig_maskrcnn_mini'})

@@ -1,7 +1,6 @@
 """Prediction in a process that is forked after one: it ends, on one thread, compiled or not."""
 
 import os
-import signal
 import subprocess
 import sys
 
@@ -34,17 +33,16 @@ def sums(x_TC):
 compiled = torch.compile(sums) if hasattr(torch.compiler, 'set_stance') else sums
 x_TC = torch.randn(4000, 64)
 sums_T = compiled(x_TC)
-print('forks', flush=True)
 child = os.fork()
 if child == 0:
     signal.alarm({SECONDS})
     same = np.array_equal(predict(), before) and torch.allclose(compiled(x_TC), sums_T)
     os._exit(0 if same and torch.get_num_threads() == 1 else 1)
-print('forked', flush=True)
 os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='there is no fork here')
 def test_a_forked_process_predicts(valid_inputs):
     done = subprocess.run(
@@ -55,6 +53,4 @@ def test_a_forked_process_predicts(valid_inputs):
         text=True,
         timeout=5 * SECONDS,
     )
-    if done.returncode == -signal.SIGALRM and 'forked' not in done.stdout:
-        pytest.skip(f'the process hangs before there is another one: {done.stderr[-3000:]}')
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]

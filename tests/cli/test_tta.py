@@ -18,6 +18,7 @@ def metrics(out: str) -> str:
     return next(line for line in out.splitlines()[::-1] if 'mIoU' in line).partition('aAcc')[2]
 
 
+@pytest.mark.slow
 def test_the_default_is_a_flip(input_folder, cli):
     cfg = Config.fromfile('seg.py')
     cfg.test_dataloader.dataset.pipeline = [*SEG[:2], dict(type='PackSegInputs')]

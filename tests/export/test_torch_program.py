@@ -45,12 +45,14 @@ def program_file(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_one_program_serves_all_sizes(program_file):
     program = load_program(program_file)
     for size in SIZES:
         assert_equal(program, tiny(), size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['LinGlo', 'PlainViG', 'ViR-bidirectional'])
 def test_every_backbone(name, tmp_path):
     case = CASES[name]
@@ -61,6 +63,7 @@ def test_every_backbone(name, tmp_path):
         assert_equal(program, model, size)
 
 
+@pytest.mark.slow
 def test_a_whole_segmentor(small_segmentor, tmp_path):
     model, _ = small_segmentor
     exported = export_program(model.module, model.examples, model.dynamic_shapes)
@@ -70,6 +73,7 @@ def test_a_whole_segmentor(small_segmentor, tmp_path):
         assert_equal(program, model.module, size)
 
 
+@pytest.mark.slow
 def test_images_that_are_too_small_are_refused(program_file):
     with pytest.raises(AssertionError, match=r'Guard failed: .*size\(\)\[2\] >= 9'):
         load_program(program_file)(torch.randn(1, 3, 8, 300))
@@ -89,6 +93,7 @@ print(json.dumps([[x.double().sum().item() for x in maps], 'mmengine' in sys.mod
 """
 
 
+@pytest.mark.slow
 def test_another_process_needs_the_operator_and_no_more(program_file):
     """By torch alone the operator is unknown, which it says; with `load_program` it is known."""
     done = subprocess.run(

@@ -34,6 +34,7 @@ for height in 2048, 2048, 4096:  # the first one warms up
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='peaks are read from /proc')
 def test_memory_is_flat(root, tmp_path):
     """Twice the height, where strips are full: 1 MiB more for 8 MiB more of maps."""

@@ -66,6 +66,7 @@ def count_graphs(model, sizes, **options) -> int:
 
 
 @needs_later_torch
+@pytest.mark.slow
 @pytest.mark.parametrize('name', SMALLEST)
 def test_sizes_do_not_recompile(name):
     """One graph for square images, as the first is one, and one for all others."""
@@ -76,6 +77,7 @@ def test_sizes_do_not_recompile(name):
 
 
 @needs_later_torch
+@pytest.mark.slow
 def test_sizes_do_not_recompile_by_default():
     """Without `dynamic=True` torch tries one size first."""
     model = CASES['MultiScaleViG'].build(arch=SMALLEST['MultiScaleViG'], out_indices=(0,)).eval()

@@ -48,6 +48,7 @@ def checkpoints(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_there_is_no_more(without_mm):
     out = without_mm(f"""
 from importlib import metadata, util
@@ -60,6 +61,7 @@ print(*sorted(x.name.lower() for x in metadata.distributions()))
     assert set(found.split()) - {'mmvig'} == names  # a checkout may be installed
 
 
+@pytest.mark.slow
 def test_all_backbones_run_with_gradients(without_mm):
     out = without_mm("""
 import torch
@@ -83,6 +85,7 @@ print(len(SimpleFeaturePyramid([192], 32)((torch.randn(1, 192, 4, 4),))))
     assert pyramid == '5'
 
 
+@pytest.mark.slow
 def test_a_runner_s_checkpoint_gives_the_same_maps(without_mm, checkpoints):
     out = without_mm(f"""
 import torch
@@ -98,6 +101,7 @@ with torch.no_grad():
     assert [float(x) for x in out.split()] == [0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_every_step_for_a_gpu_imports(without_mm):
     """But for those that say what they need."""
     modules = {step.arguments[0] for step in plan.STEPS if not step.needs}
@@ -113,6 +117,7 @@ print([name for name in ('vig-tiny', 'swin-t', 'swin-t-torchvision') if BUILDERS
     assert models == "['vig-tiny', 'swin-t-torchvision']"
 
 
+@pytest.mark.slow
 def test_the_operator_s_suite_runs(without_mm):
     """Collected whole, and started as in a rehearsal of the steps for a GPU."""
     suite = next(step for step in plan.STEPS if step.name == 'suite')

@@ -40,6 +40,7 @@ for height in 3072, 3072, 6144:  # the first one warms up
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != 'linux', reason='peaks are read from /proc')
 def test_memory_is_flat(root, tmp_path):
     """Twice the height, where strips are full: 3 MiB more for 12 MiB more of maps."""
