@@ -44,12 +44,13 @@ def test_every_form_equals_torch_at_every_size(backbone, tmp_path):
 
 
 def test_openvino_runs_the_portable_form(backbone):
+    """At sizes of which the third was computed from what the first had left, by loops."""
     core = openvino_core_or_skip()
     model, graph = backbone
     options = {'INFERENCE_PRECISION_HINT': 'f32'}
     file = expand(graph, 'portable').SerializeToString()
     compiled = core.compile_model(core.read_model(file), 'CPU', options)
-    for size in ((1, 40), (65, 97)):
+    for size in ((160, 256), (160, 224), (192, 256), (1, 40), (65, 97)):
         image = torch.randn(2, 3, *size)
         with torch.no_grad():
             maps = model.module(image)
@@ -84,4 +85,4 @@ def test_a_file_tells_nothing_of_the_machine(backbone, tmp_path):
     report = write(graph, model, tmp_path / 'model.onnx', 'portable')
     content = (tmp_path / 'model.onnx').read_bytes()
     assert b'.py' not in content
-    assert report.nodes < 500
+    assert report.nodes < 1000

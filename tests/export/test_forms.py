@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmvig.export.choice import FASTEST_FIRST, choose, runs, single_call
-from mmvig.export.forms import FORMS, expand
+from mmvig.export.forms import FORMS, expand, levels
 from mmvig.kernels.reference import bi_gla_reference
 from tests.support import op_cases
 from tests.support.runtimes import openvino_core_or_skip
@@ -92,6 +92,18 @@ def test_one_direction(sessions, form, directions):
         inputs = op_cases.inputs(T, K=K, V=V, H=H)
         (found,) = sessions(form, None, directions).run(None, arrays(inputs, directions))
         assert_close(found, expected(inputs, directions=directions))
+
+
+@pytest.mark.parametrize('gate', ['mixed', -1e-4, -200.0])
+def test_every_level_of_the_portable_form(monkeypatch, gate):
+    """Groups are 128 tokens: two of them in a set, and four sets beyond the only level."""
+    monkeypatch.setattr(levels, 'FAN', 2)
+    monkeypatch.setattr(levels, 'LEVELS', 1)
+    run = session(model_of('portable'))
+    for T in (127, 129, 257, 1000):
+        inputs = op_cases.inputs(T, gate, K=K, V=V, H=H)
+        (found,) = run.run(None, arrays(inputs))
+        assert_close(found, expected(inputs))
 
 
 @pytest.mark.parametrize('form', FORMS)

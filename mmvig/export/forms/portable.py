@@ -2,26 +2,26 @@
 
 In a chunk of C tokens a score between a query t and a key s carries the decay of the tokens between
 them, exp(Σ g): the sums of all pairs are one product of the gates with a matrix of zeros and ones.
-Gates are at most 0, so sums are of numbers of one sign, and what is exponentiated is at most 0:
-nothing cancels, nothing overflows, and there is no division by a decay. A gate must be finite: with
--inf, which the other forms take, its product with a zero is NaN. Chunks hand on their state
-S [K, V] as `walk` has it. All shapes are computed from that of q, so that the file holds for any
-number of tokens.
+P chunks in a row are a group, in which states [K, V] go from chunk to chunk; from group to group
+they go as `levels` has it. Gates are at most 0, so sums are of numbers of one sign, and what is
+exponentiated is at most 0: nothing cancels, nothing overflows, and there is no division by a decay.
+A gate must be finite: with -inf, which the other forms take, its product with a zero is NaN. All
+shapes are computed from that of q, so that the file holds for any number of tokens.
 
-Letters: B batch, T tokens, H heads, K key width, V value width; M chunks of all images and heads,
-G·P chunks of an image, J gates of a chunk in all directions, D channels of K or V.
+Letters: B batch, T tokens, H heads, K key width, V value width; X = B · H, G groups of all images
+and heads, M = P · G chunks, the first ones of all groups first; J gates of a chunk in all
+directions, D channels of K or V.
 """
 
 import numpy as np
-import onnx
 
 from .attention import Attention, Direction, negative_log_sigmoid
+from .levels import before, entering_states, join
 from .nodes import Nodes
-from .walk import entering_states
 
-# Scores cost C decays a token, states 2 K V / C numbers: 8 and 16 measure alike in onnxruntime and
-# OpenVINO, and 8 needs half of the memory.
+# Scores cost C decays a token, states in chunks 2 K V / C numbers.
 CHUNK = 8
+CHUNKS = 16  # in a group
 
 
 def portable(nodes: Nodes, call: Attention) -> str:
@@ -29,45 +29,90 @@ def portable(nodes: Nodes, call: Attention) -> str:
     K, V = call.key_width, call.value_width
     layout = Layout(nodes, call)
     scale = nodes.floats(call.scale / len(call.directions))
-    q_MCK = layout.to_chunks(nodes.Mul(call.q, scale), K)
-    k_MCK, v_MCV = layout.to_chunks(call.k, K), layout.to_chunks(call.v, V)
+    q_CMK = layout.to_chunks(nodes.Mul(call.q, scale), K)
+    k_CMK = layout.to_chunks(call.k, K)
+    v_MCV = layout.to_chunks(call.v, V, chunks_first=True)
     gates = [layout.to_chunks(direction.gate, K) for direction in call.directions]
     factor = 1.0
     if call.normalizer is not None:
         gates = [negative_log_sigmoid(nodes, gate) for gate in gates]
         factor = -1 / call.normalizer
 
-    def decay(sums: np.ndarray, gate: str) -> str:
-        """exp of sums of gates; the factor of the gates is in the matrix."""
-        return nodes.Exp(nodes.MatMul(nodes.floats(sums * factor), gate))
+    flat = [nodes.Reshape(gate, nodes.ints(CHUNK, -1)) for gate in gates]  # [C, M · K]
 
-    out_MCV = nodes.MatMul(_scores(nodes, call.directions, q_MCK, k_MCK, gates, decay, K), v_MCV)
-    queries, states, totals = [], [], []
-    for (_, reverse), gate_MCK in zip(call.directions, gates, strict=True):
+    def sums(matrix: np.ndarray, gate: str) -> str:
+        """Sums of gates; their factor is in the matrix."""
+        return nodes.MatMul(nodes.floats(matrix * factor), gate)
+
+    def decay(matrix: np.ndarray, gate: str) -> str:
+        return nodes.Reshape(nodes.Exp(sums(matrix, gate)), nodes.ints(len(matrix), -1, K))
+
+    out_MCV = nodes.MatMul(_scores(nodes, call.directions, q_CMK, k_CMK, flat, decay, K), v_MCV)
+    out_PGCV = layout.to_groups(out_MCV, CHUNK, V)
+    for (_, reverse), gate in zip(call.directions, flat, strict=True):
         to_query, from_key = _border_sums(reverse)
-        reached_MCK = decay(to_query, gate_MCK)
-        queries.append(nodes.Mul(reached_MCK, q_MCK))
-        key_MCK = nodes.Mul(decay(from_key, gate_MCK), k_MCK)
-        own_MKV = nodes.MatMul(nodes.Transpose(key_MCK, perm=[0, 2, 1]), v_MCV)
-        states.append(layout.to_walk(own_MKV, K, V))
-        last = 0 if reverse else CHUNK - 1  # token, which the decay of the whole chunk reaches
-        total_M1K = nodes.Slice(reached_MCK, nodes.ints(last), nodes.ints(last + 1), nodes.ints(1))
-        totals.append(layout.to_walk(total_M1K, K, 1))
-    reverse = [direction.reverse for direction in call.directions]
-    entering = entering_states(nodes, states, totals, reverse)
-    for query_MCK, state in zip(queries, entering, strict=True):
-        state_MKV = nodes.Reshape(state, nodes.ints(-1, K, V))
-        out_MCV = nodes.Add(out_MCV, nodes.MatMul(query_MCK, state_MKV))
-    return layout.to_tokens(out_MCV, V)
+        query_CMK = nodes.Mul(decay(to_query, gate), q_CMK)
+        key_CMK = nodes.Mul(decay(from_key, gate), k_CMK)
+        own_MKV = nodes.MatMul(nodes.Transpose(key_CMK, perm=[1, 2, 0]), v_MCV)
+        groups = Groups(nodes, layout, sums(np.ones((1, CHUNK)), gate), reverse, (K, V))
+        within_PGKV, left_GKV = groups.walk(layout.to_groups(own_MKV, K, V))
+        query_PGCK = layout.to_groups(nodes.Transpose(query_CMK, perm=[1, 0, 2]), CHUNK, K)
+        for state, query in (
+            (within_PGKV, query_PGCK),
+            (groups.entering(left_GKV), nodes.Mul(query_PGCK, groups.reach())),
+        ):
+            out_PGCV = nodes.Add(out_PGCV, nodes.MatMul(query, state))
+    return layout.to_tokens(out_PGCV, V)
+
+
+class Groups:
+    """States in groups of P chunks, in one direction.
+
+    Args:
+        log: the logarithm of the decay that a chunk is, [M · K] numbers.
+        sizes: K and V.
+    """
+
+    def __init__(
+        self, nodes: Nodes, layout: 'Layout', log: str, reverse: bool, sizes: tuple[int, int]
+    ) -> None:
+        self.nodes, self.layout, self.reverse, self.sizes = nodes, layout, reverse, sizes
+        self.log_PN = nodes.Reshape(log, nodes.ints(CHUNKS, -1))  # N = G · K
+
+    def walk(self, own_PGKV: str) -> tuple[str, str]:
+        """The states that enter chunks from others of their group, and those that leave groups."""
+        nodes, (K, _) = self.nodes, self.sizes
+        parts = nodes.ints(*[1] * CHUNKS)
+        own = nodes.Split(own_PGKV, parts, axis=0, outputs=CHUNKS)
+        decay_PGK1 = nodes.Reshape(nodes.Exp(self.log_PN), nodes.ints(CHUNKS, -1, K, 1))
+        decay = nodes.Split(decay_PGK1, parts, axis=0, outputs=CHUNKS)
+        order = range(CHUNKS)[:: -1 if self.reverse else 1]
+        state = nodes.Expand(nodes.floats(0), nodes.Shape(own[0]))
+        entering = [state] * CHUNKS
+        for place in order:
+            entering[place] = state
+            kept = nodes.Mul(decay[place], state) if place != order[0] else ''
+            state = nodes.Add(own[place], kept) if kept else own[place]
+        return nodes.Concat(*entering, axis=0), nodes.Squeeze(state, nodes.ints(0))
+
+    def reach(self) -> str:
+        """What is left in a chunk of a state that enters its group, [P, G, 1, K]."""
+        nodes, (K, _) = self.nodes, self.sizes
+        passed = nodes.MatMul(nodes.floats(before(CHUNKS, self.reverse)), self.log_PN)
+        return nodes.Reshape(nodes.Exp(passed), nodes.ints(CHUNKS, -1, 1, K))
+
+    def entering(self, left_GKV: str) -> str:
+        """The states that enter groups, [G, K, V]."""
+        nodes, (K, V) = self.nodes, self.sizes
+        state = nodes.Reshape(left_GKV, self.layout.of_image(-1, K, V))
+        log = nodes.ReduceSum(self.log_PN, nodes.ints(0), keepdims=0)
+        log_XNK = nodes.Reshape(log, self.layout.of_image(-1, K))
+        entering = entering_states(nodes, state, [log_XNK], [self.reverse], (K, V))
+        return nodes.Reshape(entering, nodes.ints(-1, K, V))
 
 
 class Layout:
-    """Tokens in chunks and back.
-
-    The ⌈T/C⌉ chunks of an image are seen as G rows of P, P = ⌊√⌈T/C⌉⌋, filled up with zeros: the
-    walk takes G steps of P chunks at once, then P steps. The row comes first, then P, images and
-    heads.
-    """
+    """Tokens in groups of chunks, filled up with zeros, and back."""
 
     def __init__(self, nodes: Nodes, call: Attention) -> None:
         self.nodes, self.heads = nodes, call.heads
@@ -75,44 +120,43 @@ class Layout:
         self.images, self.tokens = (
             nodes.Slice(shape, nodes.ints(axis), nodes.ints(axis + 1)) for axis in (0, 1)
         )
-        C = nodes.ints(CHUNK)
-        chunks = nodes.Div(nodes.Add(self.tokens, nodes.ints(CHUNK - 1)), C)
-        root = nodes.Floor(nodes.Sqrt(nodes.Cast(chunks, to=onnx.TensorProto.FLOAT)))
-        self.P = nodes.Cast(root, to=onnx.TensorProto.INT64)
-        self.G = nodes.Div(nodes.Sub(nodes.Add(chunks, self.P), nodes.ints(1)), self.P)
-        missing = nodes.Sub(nodes.Mul(nodes.Mul(self.G, self.P), C), self.tokens)
-        self.padding = nodes.Concat(nodes.ints(0, 0, 0, 0, 0), missing, nodes.ints(0, 0), axis=0)
+        self._images_and_heads = nodes.Mul(self.images, nodes.ints(self.heads))
+        missing = nodes.Mod(nodes.Neg(self.tokens), nodes.ints(CHUNK * CHUNKS))
+        self._padding = nodes.Concat(nodes.ints(0, 0, 0, 0, 0), missing, nodes.ints(0, 0), axis=0)
 
-    def to_chunks(self, x_BTHD: str, D: int) -> str:
-        """[B, T, H, D] to [M, C, D]."""
+    def of_image(self, *sizes: int) -> str:
+        """The shape [X, *sizes]."""
+        return self.nodes.Concat(self._images_and_heads, self.nodes.ints(*sizes), axis=0)
+
+    def to_chunks(self, x_BTHD: str, D: int, chunks_first: bool = False) -> str:
+        """[B, T, H, D] to [C, M, D], or to [M, C, D]."""
         nodes = self.nodes
-        shape = nodes.Concat(self.images, self.P, self.G, nodes.ints(CHUNK, self.heads, D), axis=0)
-        split = nodes.Reshape(nodes.Pad(x_BTHD, self.padding), shape)
-        return nodes.Reshape(
-            nodes.Transpose(split, perm=[2, 1, 0, 4, 3, 5]), nodes.ints(-1, CHUNK, D)
+        filled = nodes.Pad(x_BTHD, self._padding)
+        split = nodes.Reshape(filled, nodes.ints(0, -1, CHUNKS, CHUNK, self.heads, D))
+        order = [2, 0, 4, 1, 3, 5] if chunks_first else [3, 2, 0, 4, 1, 5]
+        shape = (-1, CHUNK, D) if chunks_first else (CHUNK, -1, D)
+        return nodes.Reshape(nodes.Transpose(split, perm=order), nodes.ints(*shape))
+
+    def to_groups(self, x: str, rows: int, columns: int) -> str:
+        """[M, rows, columns] to [P, G, rows, columns]."""
+        return self.nodes.Reshape(x, self.nodes.ints(CHUNKS, -1, rows, columns))
+
+    def to_tokens(self, x_PGCD: str, D: int) -> str:
+        """[P, G, C, D] to [B, T, H, D]."""
+        nodes = self.nodes
+        shape = nodes.Concat(
+            nodes.ints(CHUNKS), self.images, nodes.ints(self.heads, -1, CHUNK, D), axis=0
         )
-
-    def to_walk(self, x: str, K: int, D: int) -> str:
-        """K · D numbers of each chunk as [G, P, images · heads, K, D]."""
-        nodes = self.nodes
-        return nodes.Reshape(x, nodes.Concat(self.G, self.P, nodes.ints(-1, K, D), axis=0))
-
-    def to_tokens(self, x_MCD: str, D: int) -> str:
-        """[M, C, D] to [B, T, H, D]."""
-        nodes = self.nodes
-        shape = nodes.Concat(self.G, self.P, self.images, nodes.ints(self.heads, CHUNK, D), axis=0)
-        split = nodes.Transpose(nodes.Reshape(x_MCD, shape), perm=[2, 1, 0, 4, 3, 5])
-        filled = nodes.Reshape(
-            split, nodes.Concat(self.images, nodes.ints(-1, self.heads, D), axis=0)
-        )
+        split = nodes.Transpose(nodes.Reshape(x_PGCD, shape), perm=[1, 3, 0, 4, 2, 5])
+        filled = nodes.Reshape(split, nodes.ints(0, -1, self.heads, D))
         return nodes.Slice(filled, nodes.ints(0), self.tokens, nodes.ints(1))
 
 
 def _scores(
     nodes: Nodes,
     directions: tuple[Direction, ...],
-    q_MCK: str,
-    k_MCK: str,
+    q_CMK: str,
+    k_CMK: str,
     gates: list[str],
     decay,
     K: int,
@@ -122,13 +166,12 @@ def _scores(
     A token reads itself once in each direction.
     """
     sums, weights = _pair_sums(directions)
-    gates_MJK = nodes.Concat(*gates, axis=1) if len(gates) > 1 else gates[0]
-    decay_MCCK = nodes.Reshape(decay(sums, gates_MJK), nodes.ints(-1, CHUNK, CHUNK, K))
-    keys_MCCK = nodes.Mul(decay_MCCK, nodes.Reshape(k_MCK, nodes.ints(-1, 1, CHUNK, K)))
+    decay_CCMK = nodes.Reshape(decay(sums, join(nodes, gates, 0)), nodes.ints(CHUNK, CHUNK, -1, K))
+    keys_CCMK = nodes.Mul(decay_CCMK, k_CMK)
     # Not a product of matrices: those of one row cost more than this pass over memory.
-    products_MCCK = nodes.Mul(keys_MCCK, nodes.Reshape(q_MCK, nodes.ints(-1, CHUNK, 1, K)))
-    scores_MCC = nodes.ReduceSum(products_MCCK, nodes.ints(-1), keepdims=0)
-    return nodes.Mul(scores_MCC, nodes.floats(weights))
+    products_CCMK = nodes.Mul(keys_CCMK, nodes.Reshape(q_CMK, nodes.ints(CHUNK, 1, -1, K)))
+    scores_CCM = nodes.ReduceSum(products_CCMK, nodes.ints(-1), keepdims=0)
+    return nodes.Mul(nodes.Transpose(scores_CCM, perm=[2, 0, 1]), nodes.floats(weights))
 
 
 def _pair_sums(directions: tuple[Direction, ...]) -> tuple[np.ndarray, np.ndarray]:
