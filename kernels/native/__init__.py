@@ -1,8 +1,9 @@
 """The native backend: the recurrence itself in C++, on a CPU.
 
 Where a chunk form passes over memory some thirty times, a walk over the tokens with the state of a
-head in registers and cache reads each input once and writes each output once. Parallel over images,
-heads and directions. Only inputs are kept for the backward pass.
+head in registers and cache reads each input once and writes each output once. Parallel over images
+and heads, and over parts of the sequence where those are too few for the threads; results are equal
+to the bit whatever the number of threads. Only inputs are kept for the backward pass.
 
 q, k and v in bfloat16 are read as they are, and the output and their gradients written so, each
 rounded once; decays, states and sums are in float32 then.
@@ -19,7 +20,7 @@ from ..dtypes import compute_dtype
 from .build import load
 from .forks import num_threads
 
-TOKENS_PER_CHUNK = 2048  # the temporaries between gate and decay stay in cache
+TOKENS_PER_CHUNK = 2048  # of a thread: the temporaries between gate and decay stay in cache
 
 
 class _View(ctypes.Structure):
@@ -116,7 +117,8 @@ def _inputs(q, k, v, g_fwd, g_bwd, gate_normalizer: float | None) -> list[Tensor
 
 
 def _chunks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    return zip(*(x.split(TOKENS_PER_CHUNK, 1) for x in tensors), strict=True)
+    tokens = TOKENS_PER_CHUNK * torch.get_num_threads()
+    return zip(*(x.split(tokens, 1) for x in tensors), strict=True)
 
 
 def _decays(gate: Tensor | None, dtype: torch.dtype, normalizer: float | None) -> Tensor | None:

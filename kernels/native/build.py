@@ -1,4 +1,4 @@
-"""Builds bi_gla.cpp for this processor with the system's C++ compiler, once, and loads it."""
+"""Builds C++ for this processor with the system's compiler, once, and loads it."""
 
 import ctypes
 import functools
@@ -14,7 +14,6 @@ import warnings
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name('bi_gla.cpp')
-HEADERS = ('gradients.h', 'tensors.h', 'walk.h')  # that it includes
 FLAGS = ('-std=c++17', '-O3', '-march=native', '-funroll-loops', '-ffp-contract=fast',
          '-fno-math-errno', '-fno-trapping-math', '-fopenmp', '-shared', '-fPIC')  # fmt: skip
 
@@ -26,10 +25,11 @@ def cache_folder() -> Path:
 
 
 @functools.cache
-def load() -> ctypes.CDLL:
-    """The library of bi_gla.cpp; built when there is none for this source, compiler and processor.
+def load(source: Path = SOURCE) -> ctypes.CDLL:
+    """The library of a C++ file, by default bi_gla.cpp; the headers beside it are parts of it.
 
-    One that was cut short or changed since is built again: it would end the process.
+    Built when there is none for this source, compiler and processor. One that was cut short or
+    changed since is built again: it would end the process.
 
     Raises:
         RuntimeError: no Linux, no compiler, or it failed; the message has its output.
@@ -37,9 +37,9 @@ def load() -> ctypes.CDLL:
     if sys.platform != 'linux':
         raise RuntimeError(f'the native backend needs Linux, this is {sys.platform}')
     compiler = find_compiler()
-    library = cache_folder() / f'bi_gla-{_key(compiler)}.so'
+    library = cache_folder() / f'{source.stem}-{_key(compiler, source)}.so'
     if not _is_whole(library):
-        _build(compiler, library)
+        _build(compiler, source, library)
     return ctypes.CDLL(str(library))
 
 
@@ -73,7 +73,7 @@ def find_compiler() -> list[str]:
     return command
 
 
-def _key(compiler: list[str]) -> str:
+def _key(compiler: list[str], source: Path = SOURCE) -> str:
     """What the machine code depends on: homes are shared between machines."""
     version = subprocess.run([*compiler, '--version'], capture_output=True, check=False).stdout
     processor = platform.machine()
@@ -82,7 +82,7 @@ def _key(compiler: list[str]) -> str:
             processor += line
             break
     options = ' '.join([*FLAGS, *compiler[1:]])
-    sources = (SOURCE.with_name(name).read_bytes() for name in (SOURCE.name, *HEADERS))
+    sources = (path.read_bytes() for path in (source, *sorted(source.parent.glob('*.h'))))
     parts = (*sources, version, processor.encode(), options.encode())
     return hashlib.sha256(b'\0'.join(parts)).hexdigest()[:20]
 
@@ -96,17 +96,17 @@ def _is_whole(library: Path) -> bool:
     return hashlib.sha256(content[:-size]).digest() == content[-size:]
 
 
-def _build(compiler: list[str], library: Path) -> None:
+def _build(compiler: list[str], source: Path, library: Path) -> None:
     """Build beside and rename: of several processes each finds a whole library or none."""
     library.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         part = Path(folder, library.name)
         done = subprocess.run(
-            [*compiler, *FLAGS, str(SOURCE), '-o', str(part)], capture_output=True, text=True
+            [*compiler, *FLAGS, str(source), '-o', str(part)], capture_output=True, text=True
         )
         if done.returncode:
             raise RuntimeError(
-                f'{shlex.join(compiler)} could not build {SOURCE}:\n{done.stderr[-2000:]}'
+                f'{shlex.join(compiler)} could not build {source}:\n{done.stderr[-2000:]}'
             )
         content = part.read_bytes()
         part.write_bytes(content + hashlib.sha256(content).digest())  # loaders ignore what follows

@@ -73,39 +73,46 @@ Row<N> row(const View &x, int64_t b, int64_t t, int64_t h) {
     return {static_cast<N *>(x.data) + b * x.b + t * x.t + h * x.h, x.d};
 }
 
-// FIXED is the count where the compiler is to know it, or 0.
-template <int FIXED = 0, typename S, typename N>
-void read(S *__restrict__ to, Row<N> from, int64_t count) {
-    const int64_t n = FIXED ? FIXED : count;
-    if (from.stride == 1) {
-        const N *__restrict__ at = from.at;
-        for (int64_t i = 0; i < n; i++) to[i] = widen(at[i]);
-    } else {
-        for (int64_t i = 0; i < n; i++) to[i] = widen(from[i]);
-    }
+constexpr int RUN = 16;  // contiguous numbers, which the compiler turns into few instructions
+
+template <typename S, typename N>
+inline __attribute__((always_inline)) void read_row(S *__restrict__ to, Row<N> from, int64_t count) {
+    const N *__restrict__ at = from.at;
+    int64_t i = 0;
+    if (from.stride == 1)
+        for (; i + RUN <= count; i += RUN)
+            for (int j = 0; j < RUN; j++) to[i + j] = widen(at[i + j]);
+    for (; i < count; i++) to[i] = widen(from[i]);
+}
+
+// The state [K, V] of one head; null where there are none.
+template <typename S>
+S *state_of(void *states, const BiGlaArgs &x, int64_t b, int64_t h) {
+    return states ? static_cast<S *>(states) + (b * x.H + h) * x.K * x.V : nullptr;
 }
 
 // Two walks in turn add up one result. The sum of the first is `kept` in type S until the second
 // one, so that the result is rounded once; it is kept in the result where that is of type S.
 enum class Turn { ONLY, FIRST, SECOND };
 
-template <int FIXED = 0, typename N, typename S>
-void write(N *to, S *kept, const S *__restrict__ from, int64_t count, Turn turn) {
-    const int64_t n = FIXED ? FIXED : count;
-    if constexpr (std::is_same_v<N, S>) kept = to;
-    if (turn == Turn::SECOND) {
-        for (int64_t i = 0; i < n; i++) to[i] = narrow<N>(kept[i] + from[i]);
-    } else if (turn == Turn::FIRST) {
-        for (int64_t i = 0; i < n; i++) kept[i] = from[i];
-    } else {
-        for (int64_t i = 0; i < n; i++) to[i] = narrow<N>(from[i]);
-    }
+inline Turn first_turn(const BiGlaArgs &x) {
+    return x.decay[0].data && x.decay[1].data ? Turn::FIRST : Turn::ONLY;
 }
 
-// How many of so many sums are kept outside of the result.
 template <typename N, typename S>
-int64_t count_kept(int64_t sums, Turn turn) {
-    return std::is_same_v<N, S> || turn == Turn::ONLY ? 0 : sums;
+void write_row(N *__restrict__ to, const S *__restrict__ from, int64_t count) {
+    int64_t i = 0;
+    for (; i + RUN <= count; i += RUN)
+        for (int j = 0; j < RUN; j++) to[i + j] = narrow<N>(from[i + j]);
+    for (; i < count; i++) to[i] = narrow<N>(from[i]);
+}
+
+template <typename S>
+void add_to(S *__restrict__ to, const S *__restrict__ from, int64_t count) {
+    int64_t i = 0;
+    for (; i + RUN <= count; i += RUN)
+        for (int j = 0; j < RUN; j++) to[i + j] += from[i + j];
+    for (; i < count; i++) to[i] += from[i];
 }
 
 }  // namespace

@@ -82,19 +82,53 @@ def test_what_is_no_number_stays_so_in_bfloat16():
     assert found.isnan().all()
 
 
-@pytest.mark.parametrize('threads', [1, 2, 5])
-@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
-def test_threads_do_not_change_a_bit(threads, dtype):
-    args = inputs(300, dtype=dtype, H=3)
+def _on_threads(threads: int, function, *args):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)
-        threaded = run(NATIVE, args)
-        torch.set_num_threads(1)
-        expected = run(NATIVE, args)
+        return function(*args)
     finally:
         torch.set_num_threads(before)
-    torch.testing.assert_close(threaded, expected, atol=0, rtol=0)
+
+
+# No token before another one; within and at the border of a block of 32; from 256 tokens on, heads
+# that cannot be shared evenly run in parts.
+@pytest.mark.parametrize('T', [1, 32, 255, 257, 1500])
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(('K', 'V'), [(16, 32), (5, 21)])
+def test_threads_do_not_change_a_bit(T, dtype, K, V):
+    args = inputs(T, dtype=dtype, B=1, H=3, K=K, V=V)
+    expected = _on_threads(1, run, NATIVE, args)
+    for threads in (2, 3, 5, 32):
+        found = _on_threads(threads, run, NATIVE, args)
+        torch.testing.assert_close(found, expected, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize('directions', ['fwd', 'bwd'])
+def test_threads_do_not_change_a_bit_of_one_direction(directions):
+    args = inputs(700, dtype=torch.float64, B=1, H=3)
+    expected = _on_threads(1, run, NATIVE, args, directions)
+    found = _on_threads(32, run, NATIVE, args, directions)
+    torch.testing.assert_close(found, expected, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize('V', [32, 21])
+def test_threads_do_not_change_a_bit_of_states(V):
+    args = inputs(700, dtype=torch.float32, B=1, H=3, K=16, V=V)
+    options = dict(cuts=(300,), initial=states_for(*args), backend='native')
+    expected, states = _on_threads(1, lambda: in_parts(*args, **options))
+    for threads in (2, 5, 32):
+        found, found_states = _on_threads(threads, lambda: in_parts(*args, **options))
+        torch.testing.assert_close(found, expected, atol=0, rtol=0)
+        torch.testing.assert_close(found_states, states, atol=0, rtol=0)
+
+
+def test_parts_are_the_recurrence():
+    """What many threads compute, against the token loop in float64."""
+    args = inputs(700, B=1, H=3, K=16, V=32)
+    expected = run(BACKENDS['reference'], args)
+    for x, true in zip(_on_threads(32, run, NATIVE, args), expected, strict=True):
+        torch.testing.assert_close(x, true, atol=1e-12 * max(1, true.abs().max()), rtol=0)
 
 
 def test_auto_chooses_native_on_cpus(monkeypatch):
@@ -283,3 +317,6 @@ def test_older_processors(processor, tmp_path, monkeypatch):
     for K, V in ((16, 32), (5, 7)):
         for dtype in (torch.float32, torch.bfloat16):
             assert_within_twice_the_loop(NATIVE, inputs(75, K=K, V=V, dtype=dtype))
+    args = inputs(700, dtype=torch.float32, B=1, H=3)
+    expected = _on_threads(1, run, NATIVE, args)
+    torch.testing.assert_close(_on_threads(32, run, NATIVE, args), expected, atol=0, rtol=0)
