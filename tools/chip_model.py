@@ -2,7 +2,8 @@
 
 Rates per cycle and processor are of NVIDIA's tables for compute capability 9.0 (CUDA C++
 Programming Guide, arithmetic instructions); latencies are rounded from microbenchmarks (arXiv
-2402.13499) and the guide's ranges. They are assumptions: measured times test them.
+2402.13499) and the guide's ranges. They are assumptions: measured times test them. That of HGMMA is
+without a source: 16 cycles, and the time that the pipe needs for the columns.
 """
 
 from collections import defaultdict
@@ -29,8 +30,8 @@ _FLOAT = ('FADD', 'FMUL', 'FFMA', 'HADD2', 'HFMA2', 'MOV')
 _MEMORY = ('LDG', 'STG', 'LDS', 'STS', 'LDSM', 'SHFL', 'LDL', 'STL')
 _SLOW = ('MUFU', 'I2F', 'F2I', 'F2F', 'I2I', 'POPC', 'FLO', 'S2R', 'S2UR', 'R2UR', 'LDC', 'ULDC')
 LATENCIES = {
-    'LDG': 270, 'LDS': 29, 'LDSM': 33, 'LDC': 40, 'SHFL': 23, 'MUFU': 20, 'HMMA': 33, 'S2R': 20,
-    'S2UR': 20, 'R2UR': 12, 'I2F': 14, 'F2I': 14, 'BAR': 30,
+    'LDG': 270, 'LDS': 29, 'LDSM': 33, 'LDC': 40, 'SHFL': 23, 'MUFU': 20, 'HMMA': 33, 'HGMMA': 16,
+    'S2R': 20, 'S2UR': 20, 'R2UR': 12, 'I2F': 14, 'F2I': 14, 'BAR': 30,
 }  # fmt: skip
 FIRST_LEVEL = 41  # a load that an earlier one has brought into the processor's own cache
 
@@ -38,7 +39,10 @@ FIRST_LEVEL = 41  # a load that an earlier one has brought into the processor's 
 def pipe(x: Instruction) -> tuple[str, float]:
     """The pipe of a processor that an instruction takes, and for how many cycles."""
     if x.opcode == 'HMMA':
-        return 'tensor', 3.2 if '16816' in x.name else 1.6  # mma.sync reaches 0.6 of wgmma's rate
+        # One at the nominal rate, m16n8k8 in tf32 or m16n8k16 in 16 bits; mma.sync reaches 0.6.
+        return 'tensor', 1.6
+    if x.opcode == 'HGMMA':
+        return 'tensor', x.columns / 8  # a warp's quarter of m64, k8 or k16, at the nominal rate
     if x.opcode in _MEMORY:
         return 'memory', float(x.width)
     if x.opcode in _SLOW:
@@ -68,18 +72,24 @@ def latency(order: Sequence[Instruction]) -> float:
     ready: dict[str, float] = defaultdict(float)
     free: dict[str, float] = defaultdict(float)
     seen: set[int] = set()
-    now = last = 0.0
+    now = last = products = 0.0
     for x in order:
         reads, writes = x.reads_and_writes()
         name, taken = pipe(x)
         now = max(now + 1, free[name], *(ready[r] for r in reads)) if reads else now + 1
         free[name] = now + 4 * taken if name != 'memory' else now + taken
         took = LATENCIES.get(x.opcode, 5)
+        if x.opcode == 'HGMMA':
+            took += x.columns / 2  # four warps' parts
         if x.opcode == 'LDG':
             took = FIRST_LEVEL if id(x) in seen else took
             seen.add(id(x))
         if x.opcode == 'BAR':
             now += took
+        if x.name.startswith('WARPGROUP.DEPBAR'):  # waits for the products that are under way
+            now = max(now, products)
+        if x.opcode == 'HGMMA':
+            products = max(products, now + took)
         for register in writes:
             ready[register] = now + took
         last = max(last, now + took)

@@ -51,14 +51,24 @@ class Instruction(NamedTuple):
             kind, first, _ = found[0]
             writes = [_range(kind, first, self._written())]
             reads = names[1:]
-        if self.opcode == 'HMMA':
+        if self.opcode == 'HGMMA':
+            # A's four registers, unless it is in shared memory as B is; the sums are read too.
+            reads = [_range(kind, n, 4) for kind, n, _ in found[1:]] + writes
+        elif self.opcode == 'HMMA':
             reads = [_range(kind, n, 4) for kind, n, _ in found[1:]]
         elif self.opcode in ('STG', 'STS') and found:
             reads[-1] = _range(*found[-1][:2], self.width)
         guard = [[self.predicate.lstrip('!')]] if self.predicate else []
         return sum(reads + guard, []), sum(writes, [])
 
+    @property
+    def columns(self) -> int:
+        """Of the products of a warp group, as in HGMMA.64x32x8."""
+        return int(self.name.split('x')[1])
+
     def _written(self) -> int:
+        if self.opcode == 'HGMMA':
+            return self.columns // 2
         if self.opcode == 'HMMA' or self.name.startswith('LDSM'):
             return 4
         return 2 if '.WIDE' in self.name else self.width
@@ -77,15 +87,20 @@ class Code(NamedTuple):
     def target(self, i: int) -> int | None:
         """Where the branch at `i` leads, None if it is none."""
         found = re.search(r'`\((\.L_\w+)\)', self.instructions[i].operands)
-        branches = found and self.instructions[i].opcode == 'BRA'
+        branches = found and self.instructions[i].name == 'BRA'  # not BRA.DIV, for a warp apart
         return self.labels[found[1]] if branches else None
+
+    def ends_between(self, first: int, last: int) -> bool:
+        """Whether the kernel always ends there, so that what stands behind is seldom run."""
+        code = self.instructions[first:last]
+        return any(x.opcode == 'EXIT' and not x.predicate for x in code)
 
     def loops(self) -> dict[int, int]:
         """First and last instruction of each loop, but for the branch to itself after the end."""
         ends = {}
         for i in range(len(self.instructions)):
             target = self.target(i)
-            if target is not None and target < i:
+            if target is not None and target < i and not self.ends_between(target, i):
                 ends[target] = i
         return ends
 
@@ -106,12 +121,12 @@ def parse(text: str) -> Code:
     for line in text.splitlines():
         if found := _LINE.search(line):
             function = _function_at(Path(found[1]).name, int(found[2]))
+        elif line.startswith('$') and instructions:  # a division that the kernel could call
+            break
         elif line.startswith('.L_x_'):
             labels[line.partition(':')[0]] = len(instructions)
         elif found := _INSTRUCTION.match(line):
             instructions.append(Instruction(found[1] or '', found[2], found[3], function))
-            if found[2] == 'EXIT' and not found[1]:
-                break
     if not instructions:
         raise RuntimeError(f'expected instructions from nvdisasm, got {text[:200]!r}')
     return Code(instructions, labels)
@@ -133,15 +148,20 @@ def _function_at(name: str, line: int) -> str:
 def run_order(code: Code, trips: 'Trips') -> Iterator[Instruction]:
     """The instructions in the order in which a warp runs them, loops as often as `trips` says."""
     loops = code.loops()
-    yield from _run(code, 0, len(code.instructions), loops, trips, inside=())
+    for x in _run(code, 0, len(code.instructions), loops, trips, inside=()):
+        yield x
+        if x.opcode == 'EXIT' and (not x.predicate or trips.returns):
+            return
 
 
 class Trips:
     """How often each loop runs, by the function it stands in; a list is used by turns."""
 
-    def __init__(self, by_function: dict[str, Sequence[int]], outer: int) -> None:
-        """`outer` is for a loop around other loops."""
-        self.by_function, self.outer = by_function, outer
+    def __init__(
+        self, by_function: dict[str, Sequence[int]], outer: int, returns: bool = False
+    ) -> None:
+        """`outer` is for a loop around other loops. With `returns`, a kernel ends where it can."""
+        self.by_function, self.outer, self.returns = by_function, outer, returns
         self.seen = dict.fromkeys(by_function, 0)
 
     def of(self, code: Code, first: int, last: int, loops: dict[int, int]) -> int:
@@ -174,6 +194,8 @@ def _next(code: Code, i: int) -> int:
         return i + 1
     if not code.instructions[i].predicate:
         return target
+    if code.ends_between(i, target):  # what it leads to is seldom run
+        return i + 1
     after = code.target(target - 1)
     is_else = after is not None and after > target and not code.instructions[target - 1].predicate
     return target if is_else and after - target > target - 1 - i else i + 1

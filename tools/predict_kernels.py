@@ -34,7 +34,7 @@ CAPABILITY = 90
 DTYPES = {'bfloat16': torch.bfloat16, 'float32': torch.float32}
 LONG = 16_384
 MIX = {
-    'tensor cores': ('HMMA',), 'global loads': ('LDG',), 'global stores': ('STG',),
+    'tensor cores': ('HMMA', 'HGMMA'), 'global loads': ('LDG',), 'global stores': ('STG',),
     'shared loads': ('LDS', 'LDSM'), 'shared stores': ('STS',), 'shuffles': ('SHFL',),
     'exp, log, …': ('MUFU',), 'barriers': ('BAR',), 'spills': ('LDL', 'STL'),
 }  # fmt: skip
@@ -58,7 +58,8 @@ def trips(launch: Launch) -> Trips:
         'advance_state': walk, 'state_before': walk,
         'bi_gla_kernel_scan': (max(1, -(-args['N'] // SCAN_CHUNKS)),),
     }  # fmt: skip
-    return Trips(counts, outer=-(-args['V'] // args['BV']) if 'BV' in args else 1)
+    tiles = -(-args['V'] // args['BV']) if 'BV' in args else 1
+    return Trips(counts, outer=tiles, returns=args.get('REST', False))
 
 
 def programs(launch: Launch) -> int:
@@ -72,12 +73,14 @@ def programs(launch: Launch) -> int:
 def moved(launch: Launch) -> int:
     """Bytes of all tensors of a launch, each once; those it adds to, twice."""
     args = launch.arguments
+    if args.get('REST'):  # no chunk is left
+        return args['p_decay'].nbytes
     unused = [name for name in ('fwd', 'bwd') if not args.get(f'HAS_{name.upper()}', True)]
     unused = {f'p_{d}g{name[0]}' for name in unused for d in ('', 'd')}
     names = [name for name in args if name.startswith('p_') and name not in unused]
     tensors = {id(args[name]): args[name].nbytes for name in names}
     added = ('p_dq', 'p_dk', 'p_dv') if args.get('ADD') else ()
-    return sum(tensors.values()) + sum(args[name].nbytes for name in added)
+    return sum(tensors.values()) + sum(args[name].nbytes for name in added if name in args)
 
 
 class Built(NamedTuple):

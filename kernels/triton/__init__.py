@@ -9,6 +9,8 @@ from torch import Tensor
 from triton.runtime.interpreter import InterpretedFunction
 
 from .gradients import bi_gla_kernel_gradients
+from .open import bi_gla_kernel_open_output
+from .open_gradients import bi_gla_kernel_open_gradients
 from .output import bi_gla_kernel_output
 from .state import bi_gla_kernel_scan, bi_gla_kernel_state
 from .tiles import BC, NS
@@ -17,6 +19,9 @@ SCAN_CHUNKS = 128  # chunks of one tile of the scan
 SCAN_ENTRIES = 16  # state entries of one program of the scan
 SCAN_WARPS = 8
 MOST_ROWS = 65535 // 2  # of both directions, along the second axis of a grid
+OPENS = not triton.__version__.startswith(
+    '3.0.'
+)  # which cannot build the kernel of their gradients
 INTERPRETED = isinstance(bi_gla_kernel_scan, InterpretedFunction)
 
 
@@ -35,8 +40,20 @@ def blocks(K: int, V: int, precision: str) -> tuple[int, int]:
 # tried the quickest, as tools/predict_kernels.py says, that spill neither on sm_80 nor on sm_90.
 # Fewer registers let more programs run at once.
 WARPS = {
-    ('tf32', 512): {'state': (1, 168), 'output': (1, 168), 'gradients': (1, 200)},
-    ('tf32', 2048): {'state': (2, 168), 'output': (2, 255), 'gradients': (2, 255)},
+    ('tf32', 512): {
+        'state': (1, 168),
+        'output': (1, 168),
+        'gradients': (1, 200),
+        'open_output': (4, 168),
+        'open_gradients': (4, 168),
+    },
+    ('tf32', 2048): {
+        'state': (2, 168),
+        'output': (2, 255),
+        'gradients': (2, 255),
+        'open_output': (4, 255),
+        'open_gradients': (8, 255),
+    },
     ('ieee', 256): {'state': (2, 255), 'output': (2, 255), 'gradients': (2, 255)},
     ('ieee', 1024): {'state': (4, 255), 'output': (4, 255), 'gradients': (4, 240)},
 }
@@ -78,6 +95,12 @@ class _Call(NamedTuple):
     @property
     def chunks(self) -> int:
         return triton.cdiv(self.sub_chunks, NS.value)
+
+    @property
+    def opens(self) -> bool:
+        """Whether open chunks have kernels of their own, which want tf32 and narrow tiles."""
+        c = self.constants
+        return OPENS and c['PRECISION'] == 'tf32' and c['BK'] * c['BV'] <= 2048
 
     def options(self, kernel: str) -> dict[str, int]:
         c = self.constants
@@ -152,8 +175,9 @@ def _check(tensors: dict[str, Tensor]) -> None:
 
 def _states(
     call: _Call, x: Tensor, y: Tensor, of_keys: bool, ends: tuple[Tensor, Tensor] | None = None
-) -> Tensor:
-    """The states [2, B, H, N, K, V] that enter each chunk: of keys and values, or of gradients.
+) -> tuple[Tensor, Tensor]:
+    """The states [2, B, H, N, K, V] that enter each chunk, of keys and values or of gradients, and
+    the decays [2, B, H, N, K] of chunks.
 
     `ends` are the states [2, B, H, K, V] that the walks begin with, and where their last ones go.
     """
@@ -175,7 +199,7 @@ def _states(
         N=call.chunks, rows=rows, K=c['K'], V=c['V'], BN=SCAN_CHUNKS, BE=SCAN_ENTRIES,
         HAS_FWD=c['HAS_FWD'], OF_KEYS=of_keys, STATES=ends is not None, num_warps=SCAN_WARPS,
     )  # fmt: skip
-    return entering
+    return entering, decay
 
 
 def _on_device(x: Tensor):
@@ -213,10 +237,17 @@ def _forward(call: _Call, q, k, v, scale: float, ends=None) -> Tensor:
     c = call.constants
     out = torch.empty(v.shape, dtype=v.dtype, device=v.device)
     with _on_device(q):
-        entering = _states(call, k, v, of_keys=True, ends=ends)
+        entering, decay = _states(call, k, v, of_keys=True, ends=ends)
+        factor = scale / (c['HAS_FWD'] + c['HAS_BWD'])
+        tensors = call.arguments(q=q, k=k, v=v)
+        if call.opens:
+            bi_gla_kernel_open_output[(call.chunks, call.H, call.B)](
+                **tensors, p_states=entering, p_decay=decay, p_o=out, factor=factor,
+                **c, SWAPPED=False, **call.options('open_output'),
+            )  # fmt: skip
         bi_gla_kernel_output[(call.sub_chunks, call.B * call.H)](
-            **call.arguments(q=q, k=k, v=v), p_entering=entering, p_o=out,
-            factor=scale / (c['HAS_FWD'] + c['HAS_BWD']), **c, **call.options('output'),
+            **tensors, p_entering=entering, p_decay=decay, p_o=out, factor=factor,
+            **c, REST=call.opens, **call.options('output'),
         )  # fmt: skip
     return out
 
@@ -226,25 +257,35 @@ def triton_backward(
 ) -> tuple[Tensor | None, ...]:
     """Gradients of q, k, v and both gates, in their shapes and dtypes; None for no gate."""
     call = _call(q, k, v, g_fwd, g_bwd, gate_normalizer, do)
-    c = call.constants
+    c = dict(call.constants)
     dq, dk, dv, dgf, dgb = (
         None if x is None else torch.empty(x.shape, dtype=x.dtype, device=x.device)
         for x in (q, k, v, g_fwd, g_bwd)
     )
     with _on_device(q):
-        entering = _states(call, k, v, of_keys=True)
-        leaving = _states(call, q, do, of_keys=False)
+        entering, decay = _states(call, k, v, of_keys=True)
+        leaving, _ = _states(call, q, do, of_keys=False)
+        factor = scale / (c['HAS_FWD'] + c['HAS_BWD'])
+        tensors = call.arguments(q=q, k=k, v=v, do=do) | dict(
+            p_entering=entering, p_leaving=leaving, p_decay=decay, p_dq=dq, p_dk=dk,
+            # In the place of an absent one stands the other, never written: HAS_* is False.
+            p_dgf=dgb if dgf is None else dgf, p_dgb=dgf if dgb is None else dgb, factor=factor,
+        )  # fmt: skip
+        if call.opens:
+            bi_gla_kernel_open_output[(call.chunks, call.H, call.B)](
+                **call.arguments(q=q, k=k, v=do), p_states=leaving, p_decay=decay, p_o=dv,
+                factor=factor, **c, SWAPPED=True, **call.options('open_output'),
+            )  # fmt: skip
         # Both directions in one launch would need more warps, or spill.
         split = c['HAS_FWD'] and c['HAS_BWD']
         passes = (True, False), (False, True)
         for has_fwd, has_bwd in passes if split else [(c['HAS_FWD'], c['HAS_BWD'])]:
+            c |= dict(HAS_FWD=has_fwd, HAS_BWD=has_bwd, BOTH=split, ADD=split and has_bwd)
+            if call.opens:
+                bi_gla_kernel_open_gradients[(call.chunks, call.H, call.B)](
+                    **tensors, **c, **call.options('open_gradients')
+                )
             bi_gla_kernel_gradients[(call.sub_chunks, call.B * call.H)](
-                **call.arguments(q=q, k=k, v=v, do=do), p_entering=entering, p_leaving=leaving,
-                p_dq=dq, p_dk=dk, p_dv=dv,
-                # In the place of an absent one stands the other, never written: HAS_* is False.
-                p_dgf=dgb if dgf is None else dgf, p_dgb=dgf if dgb is None else dgb,
-                factor=scale / (c['HAS_FWD'] + c['HAS_BWD']),
-                **c | dict(HAS_FWD=has_fwd, HAS_BWD=has_bwd), ADD=split and has_bwd,
-                **call.options('gradients'),
-            )  # fmt: skip
+                **tensors, p_dv=dv, **c, REST=call.opens, **call.options('gradients')
+            )
     return dq, dk, dv, dgf, dgb

@@ -7,11 +7,13 @@ from .state import state_before
 from .tiles import (
     BC,
     NS,
+    OPEN_GRADIENTS,
     add_scores,
     add_up,
     decay_to_border,
     decay_to_edge,
     head_columns,
+    least_decay,
     levels,
     lies_to_border,
     lies_to_edge,
@@ -118,7 +120,7 @@ def direction_gradients(
     do_not_specialize=['T', 'N', 'B', 'H', 'factor', *strides('q', 'k', 'v', 'gf', 'gb', 'do')]
 )
 def bi_gla_kernel_gradients(
-    p_q, p_k, p_v, p_gf, p_gb, p_do, p_entering, p_leaving, p_dq, p_dk, p_dv, p_dgf, p_dgb,
+    p_q, p_k, p_v, p_gf, p_gb, p_do, p_entering, p_leaving, p_decay, p_dq, p_dk, p_dv, p_dgf, p_dgb,
     s_qb: tl.int64, s_qt: tl.int64, s_qh: tl.int64, s_qd: tl.int64,
     s_kb: tl.int64, s_kt: tl.int64, s_kh: tl.int64, s_kd: tl.int64,
     s_vb: tl.int64, s_vt: tl.int64, s_vh: tl.int64, s_vd: tl.int64,
@@ -128,13 +130,14 @@ def bi_gla_kernel_gradients(
     factor: tl.float32, T: tl.int64, N: tl.int64, B: tl.int64, H: tl.int64,
     K: tl.constexpr, V: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, NORM: tl.constexpr,
     HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr, ALIGNED: tl.constexpr, ADD: tl.constexpr,
-    PRECISION: tl.constexpr,
+    BOTH: tl.constexpr, REST: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Gradients of one sub-chunk and head. Grid: (ceil(T / BC), B · H).
 
     `p_entering` holds the states that enter each chunk, `p_leaving` the gradients of those that
     leave it, without the factor on the output, which is applied here. With ADD, dq, dk and dv are
-    added to what another launch, of the other direction, wrote.
+    added to what another launch, of the other direction, wrote. BOTH says that there is another.
+    REST leaves open chunks to the kernels of open.py and open_gradients.py.
     """
     i_s = tl.program_id(0).to(tl.int64)
     i_bh = tl.program_id(1).to(tl.int64)
@@ -144,6 +147,13 @@ def bi_gla_kernel_gradients(
     o_t = t_0 + o_r
     o_k = tl.arange(0, BK)
     m_k = o_k < K
+    if REST:
+        p_decay += (i_bh * N + i_s // NS) * K
+        if (
+            least_decay(p_decay, B * H * N * K, m_k, HAS_FWD or BOTH, HAS_BWD or BOTH)
+            >= OPEN_GRADIENTS
+        ):
+            return
     p_entering += (i_bh * N + i_s // NS) * K * V
     p_leaving += (i_bh * N + i_s // NS) * K * V
     of_bwd = B * H * N * K * V

@@ -7,9 +7,11 @@ from .state import state_before
 from .tiles import (
     BC,
     NS,
+    OPEN,
     add_scores,
     decay_to_edge,
     head_columns,
+    least_decay,
     load_gates,
     load_rows,
     own_scores,
@@ -43,7 +45,7 @@ def direction_output(
 
 @triton.jit(do_not_specialize=['T', 'N', 'B', 'H', 'factor', *strides('q', 'k', 'v', 'gf', 'gb')])
 def bi_gla_kernel_output(
-    p_q, p_k, p_v, p_gf, p_gb, p_entering, p_o,
+    p_q, p_k, p_v, p_gf, p_gb, p_entering, p_decay, p_o,
     s_qb: tl.int64, s_qt: tl.int64, s_qh: tl.int64, s_qd: tl.int64,
     s_kb: tl.int64, s_kt: tl.int64, s_kh: tl.int64, s_kd: tl.int64,
     s_vb: tl.int64, s_vt: tl.int64, s_vh: tl.int64, s_vd: tl.int64,
@@ -51,9 +53,13 @@ def bi_gla_kernel_output(
     s_gbb: tl.int64, s_gbt: tl.int64, s_gbh: tl.int64, s_gbd: tl.int64,
     factor: tl.float32, T: tl.int64, N: tl.int64, B: tl.int64, H: tl.int64,
     K: tl.constexpr, V: tl.constexpr, BK: tl.constexpr, BV: tl.constexpr, NORM: tl.constexpr,
-    HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr, ALIGNED: tl.constexpr, PRECISION: tl.constexpr,
+    HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr, ALIGNED: tl.constexpr, REST: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """o [B, T, H, V] of one sub-chunk and head (equation 4). Grid: (ceil(T / BC), B · H)."""
+    """o [B, T, H, V] of one sub-chunk and head (equation 4). Grid: (ceil(T / BC), B · H).
+
+    REST leaves open chunks to `bi_gla_kernel_open_output`.
+    """
     i_s = tl.program_id(0).to(tl.int64)
     i_bh = tl.program_id(1).to(tl.int64)
     i_b, i_h = i_bh // H, i_bh % H
@@ -61,6 +67,10 @@ def bi_gla_kernel_output(
     o_t = t_0 + tl.arange(0, BC)
     o_k = tl.arange(0, BK)
     m_k = o_k < K
+    if REST:
+        p_decay += (i_bh * N + i_s // NS) * K
+        if least_decay(p_decay, B * H * N * K, m_k, HAS_FWD, HAS_BWD) >= OPEN:
+            return
     p_entering += (i_bh * N + i_s // NS) * K * V
     of_bwd = B * H * N * K * V
     p_q = head_columns(p_q, i_b, i_h, s_qb, s_qh, s_qd, 0, BK, ALIGNED)

@@ -17,6 +17,10 @@ LEVELS = tl.constexpr(4)  # of halving a sub-chunk
 # Triton 3.0 crashes where it computes a mask right in the layout of a product's operand. A sum in
 # between, which changes nothing, has it convert the layout instead.
 CONVERT_MASKS = tl.constexpr(triton.__version__.startswith('3.0.'))
+# A chunk is open if the decays of its gates are at least e^-40, in the backward pass e^-8: pairs of
+# its tokens may then take their decays from its edge (equations 13 and 14).
+OPEN = tl.constexpr(4.3e-18)
+OPEN_GRADIENTS = tl.constexpr(3.4e-4)
 NS = tl.constexpr(4)  # more write fewer states, but walk further to each sub-chunk
 
 
@@ -33,10 +37,30 @@ def in_vectors(stride, p_x):
 
 
 @triton.jit
-def head_columns(p_x, i_b, i_h, s_b, s_h, s_d, d_0, BD: tl.constexpr, ALIGNED: tl.constexpr):
-    """BD columns from d_0 on, at token 0 of one head: the first pointer if they are neighbours and
-    all rows begin at multiples of 16 bytes (ALIGNED); otherwise a pointer each, [BD].
+def head(p_x, i_b, i_h, s_b, s_h, ALIGNED: tl.constexpr):
+    """The first pointer of one head, whose rows begin at multiples of 16 bytes if ALIGNED."""
+    if ALIGNED:
+        p_x += i_b * in_vectors(s_b, p_x) + i_h * in_vectors(s_h, p_x)
+    else:
+        p_x += i_b * s_b + i_h * s_h
+    return p_x
+
+
+@triton.jit
+def columns(p_x, s_d, d_0, BD: tl.constexpr, ALIGNED: tl.constexpr):
+    """BD columns of a head from d_0 on, at token 0: the first pointer if they are neighbours
+    (ALIGNED); otherwise a pointer each, [BD].
     """
+    if ALIGNED:
+        p_x += d_0
+    else:
+        p_x += (d_0 + tl.arange(0, BD)) * s_d
+    return p_x
+
+
+@triton.jit
+def head_columns(p_x, i_b, i_h, s_b, s_h, s_d, d_0, BD: tl.constexpr, ALIGNED: tl.constexpr):
+    """`columns` of one head; in one sum, which takes fewer registers than `head` and they do."""
     if ALIGNED:
         p_x += i_b * in_vectors(s_b, p_x) + i_h * in_vectors(s_h, p_x) + d_0
     else:
@@ -194,3 +218,15 @@ def own_scores(b_q, b_k, DIRECTIONS: tl.constexpr):
     o_r = tl.arange(0, BC)
     b_own = tl.sum(b_q * b_k, 1) * DIRECTIONS
     return tl.where(o_r[:, None] == o_r[None, :], b_own[:, None], 0.0)
+
+
+@triton.jit
+def least_decay(p_decay, of_bwd, m_k, HAS_FWD: tl.constexpr, HAS_BWD: tl.constexpr):
+    """Of a chunk's decays, which begin at `p_decay` and `of_bwd` later, the least."""
+    o_k = tl.arange(0, m_k.shape[0])
+    least = 1.0
+    if HAS_FWD:
+        least = tl.min(tl.load(p_decay + o_k, mask=m_k, other=1.0), 0)
+    if HAS_BWD:
+        least = tl.minimum(least, tl.min(tl.load(p_decay + of_bwd + o_k, mask=m_k, other=1.0), 0))
+    return least

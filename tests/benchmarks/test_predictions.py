@@ -90,6 +90,21 @@ def test_of_two_sides_the_longer_runs(tool):
     assert order == ['BRA', *['FADD'] * 3, 'BRA', 'STG.E', 'EXIT']
 
 
+def test_code_behind_the_end_is_not_run(tool):
+    """Where a compiler puts what is seldom run; the jump back is no loop."""
+    kernel_code = tool('kernel_code')
+    text = code(
+        '@P0 BRA `(.L_x_1)', '.L_x_0:', 'FADD R1, R1, R0', '@P1 EXIT', 'FMUL R1, R1, R0', 'EXIT',
+        '.L_x_1:', 'MUFU.EX2 R1, R1', 'BRA `(.L_x_0)',
+    )  # fmt: skip
+    parsed = kernel_code.parse(text)
+    assert parsed.loops() == {}
+    whole = kernel_code.run_order(parsed, kernel_code.Trips({}, outer=1))
+    assert [x.name for x in whole] == ['BRA', 'FADD', 'EXIT', 'FMUL', 'EXIT']
+    returned = kernel_code.run_order(parsed, kernel_code.Trips({}, outer=1, returns=True))
+    assert [x.name for x in returned] == ['BRA', 'FADD', 'EXIT']
+
+
 @pytest.mark.parametrize(
     ('line', 'reads', 'writes'),
     [
@@ -101,6 +116,14 @@ def test_of_two_sides_the_longer_runs(tool):
         ),
         ('STG.E.64 desc[UR4][R2.64], R8', {'UR4', 'R2', 'R3', 'R8', 'R9'}, set()),
         ('ISETP.GE.AND P1, PT, R3, R4, PT', {'R3', 'R4'}, {'P1'}),
+        (
+            'HGMMA.64x16x8.F32.TF32 R24, R40, gdesc[UR4], R24, gsb0',
+            {
+                *(f'R{i}' for i in (*range(40, 44), *range(24, 32))),
+                *(f'UR{i}' for i in range(4, 8)),
+            },
+            {f'R{i}' for i in range(24, 32)},
+        ),
         ('IMAD.WIDE R6, R1, R2, R8', {'R1', 'R2', 'R8'}, {'R6', 'R7'}),
     ],
 )
@@ -117,6 +140,20 @@ def test_a_chain_waits_and_independent_instructions_do_not(tool):
     assert chip.latency(apart) < 30
     assert chip.cycles(apart) == 10 / 4, 'four are issued in a cycle'
     assert chip.cycles(chain) == 10 * 2, 'one in two cycles is what that unit takes'
+
+
+def test_products_of_a_warp_group_run_side_by_side_until_waited_for(tool):
+    chip, kernel_code = tool('chip_model'), tool('kernel_code')
+    product = 'HGMMA.64x64x8.F32.TF32 R24, R8, gdesc[UR4], RZ'
+    other = product.replace('R24', 'R64')
+    wait = 'WARPGROUP.DEPBAR.LE gsb0, 0x0'
+    alone, both = (
+        chip.latency(kernel_code.parse(code(*lines, wait, 'MOV R1, R2')).instructions)
+        for lines in ((product,), (product, other))
+    )
+    took = chip.LATENCIES['HGMMA'] + 64 / 2
+    assert alone == pytest.approx(took + 5, abs=3)
+    assert both == pytest.approx(alone + 4 * 64 / 8, abs=3), 'the pipe is taken for that long'
 
 
 def test_programs_at_once(tool):
@@ -151,9 +188,12 @@ def test_predictions_of_built_kernels(tmp_path):
     mix = done.stdout.partition('\n\n')[0]
     header, _, *table = (line.strip('| ').split(' | ') for line in mix.splitlines())
     kernels = {row[0]: dict(zip(header, row, strict=True)) for row in table}
-    assert {'state of keys', 'scan of keys', 'output', 'gradients'} <= set(kernels)
+    assert {'state of keys', 'scan of keys', 'open_output', 'open_gradients'} <= set(kernels)
     # The products of a warp: scores by values, and in each direction a walk and a read of states.
-    assert int(kernels['output']['tensor cores']) > 0
+    assert int(kernels['open_output']['tensor cores']) > 0
+    # Chunks are open, so what would halve them only looks and returns.
+    assert kernels['output']['tensor cores'] == '0'
+    assert float(kernels['output']['latency_cycles']) < 1000
     assert kernels['scan of keys']['tensor cores'] == '0'
 
 

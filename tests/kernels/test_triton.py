@@ -107,6 +107,21 @@ def test_low_precision(dtype, inputs_on, poisoned):
     assert_within_twice_the_loop(TRITON, inputs_on(130, dtype=dtype))
 
 
+@pytest.mark.parametrize(
+    ('gate', 'directions', 'dtype'),
+    [
+        (-1e-4, 'both', torch.bfloat16),
+        (-0.1, 'fwd', torch.float16),
+        (-0.1, 'bwd', torch.bfloat16),
+        (-0.3, 'both', torch.float16),
+    ],
+)
+def test_open_chunks(gate, directions, dtype, inputs_on, poisoned):
+    """Gates of 16-bit calls that add up to little, for all kernels or for those of the output."""
+    args = inputs_on(150, gate, dtype=dtype, K=16, V=33)
+    assert_within_twice_the_loop(TRITON, args, directions)
+
+
 def test_mixed_dtypes(inputs_on, poisoned):
     q, k, v, g_fwd, g_bwd = inputs_on(70, H=2)
     args = [q.bfloat16(), k.half(), v.bfloat16(), g_fwd, g_bwd.bfloat16()]
