@@ -55,9 +55,10 @@ soak: env
 	$(SOAK).long_run --backbone linglo --steps 2000
 	$(PYTHON_IN_VENV) -m tests.soak.dying_process
 
-# The operator on thousands of new calls, and its C++ under checks of memory and undefined behaviour.
+# The operator and token-wise layers on thousands of new calls, and their C++ under checks of memory and
+# undefined behaviour.
 FUZZ = --hypothesis-profile=fuzz --hypothesis-show-statistics \
-	tests/kernels/test_bi_gla_fuzz.py tests/kernels/test_triton.py
+	tests/kernels/test_bi_gla_fuzz.py tests/kernels/test_triton.py tests/ops/test_native_fuzz.py
 LIBRARY = $(shell c++ -print-file-name=$(1))
 
 fuzz: env

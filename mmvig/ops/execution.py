@@ -1,7 +1,7 @@
 """How the code around an operation is executed, which decides between fast and plain forms."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def is_traced() -> bool:
@@ -12,6 +12,11 @@ def is_traced() -> bool:
 def runs_eagerly_on_cpu(x: Tensor) -> bool:
     """Whether operations on x run at once, on a CPU."""
     return not is_traced() and x.device.type == 'cpu'
+
+
+def are_plain(*tensors: Tensor) -> bool:
+    """Whether none is of a subclass, which decides for itself what an operation on it does."""
+    return all(type(x) in (Tensor, nn.Parameter) for x in tensors)
 
 
 def is_exported() -> bool:

@@ -2,7 +2,7 @@
 
 torch hands convolutions in float32 to oneDNN but linear layers to MKL, which uses AVX-512 on
 processors of Intel alone. What oneDNN gains depends on how AVX-512 is computed: in halves (Zen 4),
-5 to 20 % for x Wᵀ and nothing for gradients of weights; at once (Zen 5), twice for both
+5 to 20 % for x Wᵀ and 3 to 14 % for gradients of wide weights; at once (Zen 5), twice for all
 (benchmarks/NOTES.md). On other processors torch decides.
 
 It is a rule and no measurement at first use, which would choose otherwise on a busy machine: the
@@ -12,6 +12,9 @@ linear layers.
 """
 
 import math
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +22,13 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.utils.flop_counter import flop_registry, shape_wrapper
 
-from .execution import runs_eagerly_on_cpu
+from .execution import are_plain, runs_eagerly_on_cpu
 from .processor import amd_family, uses_avx512
 
 # Multiply-adds of a product; smaller ones cost more by oneDNN's overhead for a call than they gain.
 MIN_WORK = 2**23
+MANY_TOKENS = 4096  # for which a copy of a weight costs less than it gains
+WIDE = 800  # the larger side of a weight whose gradient oneDNN is faster at on Zen 4
 ZEN_4, ZEN_5 = 25, 26  # families of AMD
 
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
@@ -57,21 +62,20 @@ class Linear(nn.Linear, metaclass=_EqualToTorchLinear):
         if (
             runs_eagerly_on_cpu(x)
             and not torch.is_autocast_enabled('cpu')
-            and _are_plain(x, self.weight)
+            and are_plain(x, self.weight)
         ):
             return _Linear.apply(x, self.weight, self.bias)
         return super().forward(x)
-
-
-def _are_plain(*tensors: Tensor) -> bool:
-    """Whether none is of a subclass, which decides for itself what a linear layer does."""
-    return all(type(x) in (Tensor, nn.Parameter) for x in tensors)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
+        if _products.weights is not None:
+            _products.weights.append(weight)
+        if weight is _products.unread:
+            return x.new_empty(*x.shape[:-1], len(weight))
         y_TN = matmul(x.flatten(0, -2), weight, bias)
         # Not a view: an in-place add to a view (CopySlices) costs three copies in autograd.
         return torch.ops.aten._unsafe_view(y_TN, (*x.shape[:-1], len(weight)))
@@ -89,17 +93,69 @@ class _Linear(torch.autograd.Function):
         )
 
 
+class _Products(threading.local):
+    weights: list[Tensor] | None = None  # of the products computed, while someone asks for them
+    unread: Tensor | None = None
+    copies: dict[int, tuple[Tensor, Tensor]] | None = None  # of weights that are used again
+
+
+_products = _Products()
+
+
+def weight_of_result(function: Callable[[], Tensor]) -> Tensor | None:
+    """The weight of the product that a function's result is; None if it is no product.
+
+    Nor is it one whose weight another product has too.
+    """
+    _products.weights = weights = []
+    try:
+        result = function()
+    finally:
+        _products.weights = None
+    if type(result.grad_fn) is not _Linear._backward_cls:
+        return None
+    weight = result.grad_fn.saved_tensors[1]
+    return weight if sum(other is weight for other in weights) == 1 else None
+
+
+@contextmanager
+def repeated_products(unread: Tensor | None = None) -> Iterator[None]:
+    """In here the same products are computed of one chunk of tokens after the other.
+
+    Args:
+        unread: the weight of a product whose result is not read, only its gradient: it is left out.
+    """
+    _products.unread, _products.copies = unread, {}
+    try:
+        yield
+    finally:
+        _products.unread = _products.copies = None
+
+
+def _laid_out(weight_NC: Tensor, tokens: int) -> Tensor:
+    """The weight, in memory as [C, N], which oneDNN reads faster, where that pays for the copy."""
+    if weight_NC.stride(0) == 1:
+        return weight_NC
+    copies = _products.copies
+    if copies is None:
+        return weight_NC.t().contiguous().t() if tokens >= MANY_TOKENS else weight_NC
+    if id(weight_NC) not in copies:  # with the weight, whose number may not go to another
+        copies[id(weight_NC)] = weight_NC, weight_NC.t().contiguous().t()
+    return copies[id(weight_NC)][1]
+
+
 def matmul(x_TC: Tensor, weight_NC: Tensor, bias_N: Tensor | None = None) -> Tensor:
     """x Wᵀ + b, [T, N]; W may be the transpose of a weight."""
     if _use_onednn(x_TC, len(x_TC) * weight_NC.numel(), family=ZEN_4):
-        return _matmul_onednn(x_TC, weight_NC, bias_N)
+        return _matmul_onednn(x_TC, _laid_out(weight_NC, len(x_TC)), bias_N)
     return F.linear(x_TC, weight_NC, bias_N)
 
 
 def weight_gradient(dy_TN: Tensor, x_TC: Tensor) -> Tensor:
     """dyᵀ x, [N, C]."""
     N, C = dy_TN.shape[1], x_TC.shape[1]
-    if not _use_onednn(x_TC, len(x_TC) * N * C, family=ZEN_5):
+    family = ZEN_4 if max(N, C) >= WIDE else ZEN_5
+    if not _use_onednn(x_TC, len(x_TC) * N * C, family):
         return dy_TN.t() @ x_TC
     if N > C:  # oneDNN is faster at a wide result than at a high one
         return _matmul_onednn(x_TC.t(), dy_TN.t()).t()

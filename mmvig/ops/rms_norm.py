@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from . import native
 from .execution import is_traced
 
 
@@ -29,12 +30,18 @@ class _RMSNorm(torch.autograd.Function):
     def forward(ctx, x: Tensor, weight: Tensor, eps: float, exact: torch.dtype) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.eps, ctx.exact = eps, exact
+        if native.is_usable(x) and native.is_usable_weight(weight, x):
+            return native.rms_norm(x, weight, eps)
         return _rms_norm(x, weight, eps, exact)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, dy: Tensor):
         x, weight = ctx.saved_tensors
+        dy = dy.contiguous()
+        if native.is_usable(x, dy) and native.is_usable_weight(weight, x):
+            dx, d_weight = native.rms_norm_backward(dy, x, weight, ctx.eps)
+            return dx, d_weight.to(weight.dtype), None, None
         x_exact, dy = x.to(ctx.exact), dy.to(ctx.exact)
         inverse_rms = (x_exact.square().mean(-1, keepdim=True) + ctx.eps).rsqrt()
         x_hat = x_exact * inverse_rms

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from . import native
 from .execution import is_traced
 
 
@@ -28,12 +29,17 @@ class _SwiGLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
+        if native.is_usable(x) and x.shape[-1] % 2 == 0:
+            return native.swiglu(x)
         return _swiglu(x)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, dy: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
+        dy = dy.contiguous()
+        if native.is_usable(x, dy):
+            return native.swiglu_backward(dy, x)
         gate, value = x.chunk(2, dim=-1)
         dx = torch.empty(x.shape, dtype=x.dtype, device=x.device)
         d_gate, d_value = dx.chunk(2, dim=-1)

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from .execution import runs_eagerly_on_cpu
 from .hooks import has_global_hooks, has_hooks
+from .linear import repeated_products, weight_of_result
 
 CHUNK_TOKENS = 2048  # in float32; of the narrower numbers under autocast there are twice as many
 # Modules of torch whose output at a token depends on that token only. A class outside of torch
@@ -86,11 +87,12 @@ class _Tokenwise(torch.autograd.Function):
         ctx.save_for_backward(*tensors)
         tokens = [x.flatten(0, -2) for x in tensors[:num_tokens]]
         out = None
-        for chunk in _chunks(len(tokens[0]), _most_tokens(ctx.autocast[0])):
-            part = function(*(x[chunk] for x in tokens))
-            if out is None:
-                out = part.new_empty(*tensors[0].shape[:-1], part.shape[-1])
-            out.flatten(0, -2)[chunk] = part
+        with repeated_products():
+            for chunk in _chunks(len(tokens[0]), _most_tokens(ctx.autocast[0])):
+                part = function(*(x[chunk] for x in tokens))
+                if out is None:
+                    out = part.new_empty(*tensors[0].shape[:-1], part.shape[-1])
+                out.flatten(0, -2)[chunk] = part
         return out
 
     @staticmethod
@@ -103,22 +105,26 @@ class _Tokenwise(torch.autograd.Function):
         d_tokens = [torch.empty_like(x) for x in tokens]
         d_parameters = [torch.zeros_like(p) for p in parameters]
         autocast, dtype = ctx.autocast
-        for chunk in _chunks(len(d_rows), _most_tokens(autocast)):
-            entries = [
-                x[chunk].detach().requires_grad_(needs)
-                for x, needs in zip(tokens, needs_grad, strict=False)
-            ]
-            inputs = zip([*entries, *parameters], needs_grad, strict=True)
-            leaves = [x for x, needs in inputs if needs]
-            with torch.enable_grad(), torch.autocast('cpu', dtype, enabled=autocast):
-                part = ctx.function(*entries)
-            grads = iter(torch.autograd.grad(part, leaves, d_rows[chunk], materialize_grads=True))
-            for d_x, needs in zip(d_tokens, needs_grad, strict=False):
-                if needs:
-                    d_x[chunk] = next(grads)
-            for d_parameter, needs in zip(d_parameters, needs_grad[count:], strict=True):
-                if needs:
-                    d_parameter += next(grads)
+        run = torch.enable_grad()(torch.autocast('cpu', dtype, enabled=autocast)(ctx.function))
+        last = weight_of_result(lambda: run(*(x[:1].detach() for x in tokens)))
+        with repeated_products(unread=last):
+            for chunk in _chunks(len(d_rows), _most_tokens(autocast)):
+                entries = [
+                    x[chunk].detach().requires_grad_(needs)
+                    for x, needs in zip(tokens, needs_grad, strict=False)
+                ]
+                inputs = zip([*entries, *parameters], needs_grad, strict=True)
+                leaves = [x for x, needs in inputs if needs]
+                part = run(*entries)
+                grads = iter(
+                    torch.autograd.grad(part, leaves, d_rows[chunk], materialize_grads=True)
+                )
+                for d_x, needs in zip(d_tokens, needs_grad, strict=False):
+                    if needs:
+                        d_x[chunk] = next(grads)
+                for d_parameter, needs in zip(d_parameters, needs_grad[count:], strict=True):
+                    if needs:
+                        d_parameter += next(grads)
         d_tokens = [d_x.view(x.shape) for d_x, x in zip(d_tokens, tensors, strict=False)]
         d_inputs = zip([*d_tokens, *d_parameters], needs_grad, strict=True)
         return None, None, *(d if needs else None for d, needs in d_inputs)

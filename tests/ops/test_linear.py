@@ -9,7 +9,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmvig.ops import linear as linear_module
-from mmvig.ops.linear import Linear, matmul, weight_gradient
+from mmvig.ops.linear import (
+    Linear,
+    matmul,
+    repeated_products,
+    weight_gradient,
+    weight_of_result,
+)
 
 
 def pretend(monkeypatch, family: int, avx512: bool = True) -> None:
@@ -125,6 +131,59 @@ def test_the_processor_decides(family, avx512, products, onednn_calls, monkeypat
     layer, x = Linear(96, 96), torch.randn(200, 96, requires_grad=True)
     layer(x).sum().backward()
     assert len(onednn_calls) == products
+
+
+def test_wide_gradients_are_onednns_on_zen_4(onednn_calls, monkeypatch):
+    pretend(monkeypatch, linear_module.ZEN_4)
+    for size in ((linear_module.WIDE, 16), (16, linear_module.WIDE), (linear_module.WIDE - 1, 64)):
+        weight_gradient(torch.randn(100, size[0]), torch.randn(100, size[1]))
+    assert len(onednn_calls) == 2
+
+
+def test_a_weight_is_laid_out_for_many_tokens(onednn_calls, monkeypatch):
+    monkeypatch.setattr(linear_module, 'MANY_TOKENS', 200)
+    weight = torch.randn(64, 96)
+    laid_out = linear_module._laid_out(weight, 200)
+    assert laid_out.stride() == (1, 64)
+    assert torch.equal(laid_out, weight)
+    assert linear_module._laid_out(weight, 199) is weight
+    transposed = torch.randn(96, 64).t()
+    assert linear_module._laid_out(transposed, 200) is transposed
+
+
+def test_a_weight_is_laid_out_once_for_repeated_products():
+    weight, other = torch.randn(64, 96), torch.randn(64, 96)
+    with repeated_products():
+        copies = [linear_module._laid_out(w, 1) for w in (weight, other, weight, other)]
+    assert copies[0] is copies[2]
+    assert copies[1] is copies[3]
+    for copy_, w in zip(copies, (weight, other), strict=False):
+        assert torch.equal(copy_, w)
+    assert linear_module._laid_out(weight, 1) is weight
+
+
+def test_the_weight_of_a_result():
+    first, last, x = Linear(8, 8), Linear(8, 8), torch.randn(3, 8)
+    assert weight_of_result(lambda: last(first(x).sin())) is last.weight
+    assert weight_of_result(lambda: last(first(x)).sin()) is None
+    assert weight_of_result(lambda: last(last(x))) is None, 'the first is read'
+    assert weight_of_result(lambda: nn.Linear(8, 8)(first(x))) is None
+    with torch.no_grad():
+        assert weight_of_result(lambda: last(x)) is None
+
+
+def test_an_unread_product_is_left_out_and_has_its_gradient(onednn_calls, poisoned):
+    first, last = Linear(96, 96), Linear(96, 128)
+    x, dy = torch.randn(200, 96, requires_grad=True), torch.randn(200, 128)
+    leaves = [x, *first.parameters(), *last.parameters()]
+    expected = torch.autograd.grad(last(first(x)), leaves, dy)
+    onednn_calls.clear()
+    with repeated_products(unread=last.weight):
+        y = last(first(x))
+    assert y.isnan().all()
+    assert len(onednn_calls) == 1
+    torch.testing.assert_close(torch.autograd.grad(y, leaves, dy), expected)
+    assert not last(first(x)).isnan().any()
 
 
 def test_small_products_are_torchs(onednn_calls):

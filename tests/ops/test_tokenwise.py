@@ -8,7 +8,9 @@ from torch import nn
 from mmvig.models.backbones import LinGlo, MultiScaleViG, PlainViG, ViR
 from mmvig.models.layers.block import Block
 from mmvig.models.layers.mlp import MLP, GatedMLP
+from mmvig.ops import linear as linear_module
 from mmvig.ops import tokenwise as tokenwise_module
+from mmvig.ops.linear import matmul
 from mmvig.ops.tokenwise import tokenwise
 from tests.support import golden
 
@@ -97,6 +99,24 @@ def test_several_inputs_and_a_shared_layer(chunked_calls, monkeypatch):
     for grad, expected in zip(in_chunks, grads(), strict=True):
         torch.testing.assert_close(grad, expected, atol=1e-12, rtol=1e-12)
     assert len(chunked_calls) == 1
+
+
+def test_the_last_product_is_computed_once(chunked_calls, monkeypatch, poisoned):
+    """The backward pass does not read it; where it is no result, it is computed again."""
+    mlp, norm = GatedMLP(4, 6), nn.LayerNorm(4)
+    x = torch.randn(5 * 7, 4, requires_grad=True)
+    products, counts = [], []
+    monkeypatch.setattr(linear_module, 'matmul', lambda *args: products.append(1) or matmul(*args))
+    for after in (nn.Identity(), nn.SiLU()):
+        products.clear()
+        out = tokenwise(lambda x, f=after: f(mlp(norm(x))), x, modules=(norm, mlp, after))
+        (grad,) = torch.autograd.grad(out.square().sum(), x)
+        assert grad.isfinite().all()
+        counts.append(len(products))
+    chunks = 5
+    whole = 6 * chunks + 2  # of two layers: output, output again, gradient; one token to see which
+    assert counts == [whole - chunks, whole]
+    assert chunked_calls
 
 
 def test_an_unused_parameter_gets_no_gradient(chunked_calls):

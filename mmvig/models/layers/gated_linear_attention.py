@@ -4,10 +4,10 @@ Dimension letters, here and in the other model files: B batch, C channels, Y X r
 T tokens = Y·X in raster order, H heads, K key width, V value width per head, R rank of the gates.
 """
 
-import torch
 from torch import Tensor, nn
 
 from mmvig.kernels import bi_gla
+from mmvig.ops.blend import blend
 from mmvig.ops.conv import conv2d
 from mmvig.ops.linear import Linear
 from mmvig.ops.tokenwise import tokenwise
@@ -107,12 +107,10 @@ class GatedLinearAttention2d(nn.Module):
         return tokenwise(self._inject, global_BYXC, local_BYXC, modules=modules)
 
     def _inject(self, global_TC: Tensor, local_TC: Tensor) -> Tensor:
-        gate = self.inject_gate(local_TC).sigmoid()
+        gate_TC = self.inject_gate(local_TC)
         global_TC = self.global_norm(self._split_heads(global_TC)).flatten(-2)
         local_TC = self.local_norm(self._split_heads(local_TC)).flatten(-2)
-        # gate ⊙ global + (1 - gate) ⊙ local, in one pass
-        mixed_TC = torch.lerp(local_TC, global_TC, gate.to(local_TC.dtype))
-        return self.proj(self.activation(mixed_TC))
+        return self.proj(self.activation(blend(gate_TC, global_TC, local_TC)))
 
     def _split_heads(self, x_BTC: Tensor) -> Tensor:
         return x_BTC.unflatten(-1, (self.heads, -1))
