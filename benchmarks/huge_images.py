@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--archs', nargs='+', choices=ARCHS, help='of memory; all')
     parser.add_argument('--sides', nargs='+', type=int, help='pixels; 1k … 16k, windows 512, 1024')
     parser.add_argument('--most-in-memory', type=int, default=2048, metavar='SIDE')
-    parser.add_argument('--iterations', type=int, default=1200, help='of the training for windows')
+    parser.add_argument('--iterations', type=int, default=600, help='of the training for windows')
     parser.add_argument('--work', type=Path, default=Path('work_dirs/huge-images'))
     parser.add_argument('--results', type=Path, default=RESULTS, help='folder of the CSV files')
     parser.add_argument('--picture', type=Path, help='JPEG of the windows, written anew')

@@ -2,6 +2,22 @@
 
 ViG nano is trained on `mmvig.datasets.far_ends`. Larger images of the same bars are then predicted
 as a whole, by strips, and by mmseg's sliding windows that overlap by half.
+
+The training starts from torch's initial values of all layers. What decides whether the ends are
+learned is the last layer of the heads, `conv_seg`, which mmseg initialises with a standard
+deviation of 0.01. Of 12 images after 200 iterations, this share of the pixels between the ends is
+right, classes counted alike:
+
+    mmseg's values                                      24 %, and after 1,200 not more than a guess
+    ... and torch's values of the backbone's layers     29 %
+    ... and gates with memories of 16 to 4,096 tokens   29 %, instead of 23 tokens
+    torch's values of `conv_seg`, else mmseg's          97 %
+    torch's values of all layers                        97 %
+    ... and gates with memories of 16 to 4,096 tokens   96 %
+
+The backbone's values decide how well longer bars are followed: with the authors' and a standard
+deviation of 0.1 for `conv_seg`, 98 % mIoU are reached after 600 iterations too, but of the bars
+predicted as a whole 81 % are right at 512 pixels and 55 % at 1024, instead of 96 and 90 %.
 """
 
 import warnings
@@ -18,10 +34,12 @@ import mmvig
 from mmvig.apis.inference import Predictor
 from mmvig.cli import train
 from mmvig.datasets.far_ends import CLASSES, PALETTE, SIZE, draw
+from mmvig.engine.build import build_model
 from mmvig.streaming import ArrayRows, ArraySink, Workspace, stream_segmentation
 
 WINDOWS = (128, 256)
-SEED = 4_000_000
+SEED = 4_000_000  # of the first image of each size
+IMAGES = 4
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(type='PackSegInputs')
 
 
@@ -55,11 +73,15 @@ def make_config(iterations: int, work: Path) -> Config:
 def trained(iterations: int, work: Path) -> tuple[Config, Path]:
     """The config and a checkpoint, which is trained unless it is there."""
     cfg = make_config(iterations, work)
-    work.mkdir(parents=True, exist_ok=True)
-    config = work / 'far_ends.py'
-    cfg.dump(config)
     checkpoint = work / f'training/iter_{iterations}.pth'
     if not checkpoint.is_file():
+        work.mkdir(parents=True, exist_ok=True)
+        cfg.load_from = str(work / 'initial.pth')
+        torch.manual_seed(0)
+        # As built: the runner, which calls `init_weights`, loads this afterwards.
+        torch.save({'state_dict': build_model(cfg).state_dict()}, cfg.load_from)
+        config = work / 'far_ends.py'
+        cfg.dump(config)
         train.main([str(config), '--work-dir', str(checkpoint.parent)])
     return cfg, checkpoint
 
@@ -72,44 +94,48 @@ def by_strips(model: nn.Module, image_YXC: np.ndarray) -> np.ndarray:
     return labels.array
 
 
-def by_windows(cfg: Config, checkpoint: Path, image_YXC: np.ndarray, window: int) -> np.ndarray:
-    """mmseg's own prediction by windows of this many pixels a side."""
+def by_windows(
+    cfg: Config, checkpoint: Path, images: Sequence[np.ndarray], window: int
+) -> np.ndarray:
+    """mmseg's own prediction by windows of this many pixels a side, [images, Y, X]."""
     cfg = cfg.copy()
     sides = dict(crop_size=(window, window), stride=(window // 2, window // 2))
     cfg.model.test_cfg = dict(mode='slide', **sides)
-    (prediction,) = Predictor(cfg, str(checkpoint), 'cpu').predict([image_YXC], draw=False)
-    return prediction.result
+    predictor = Predictor(cfg, str(checkpoint), 'cpu')
+    return np.stack([one.result for one in predictor.predict(images, draw=False)])
 
 
 def measure_windows(
     work: Path, sides: Sequence[int], iterations: int, picture: Path | None
 ) -> Iterator[dict]:
-    """A row per size of image and window; the picture shows the first size."""
+    """A row per size of image and window, of several images; the picture shows the first one."""
     warnings.simplefilter('ignore')
     cfg, checkpoint = trained(iterations, work)
     whole_model = Predictor(cfg, str(checkpoint), 'cpu').model
     for side in sides:
-        image_YXC, truth_YX = draw(SEED, (side, side))
-        bars = truth_YX > 0
-        whole_YX = by_strips(whole_model, image_YXC)
-        shown = [truth_YX, whole_YX]
+        images, truths = zip(*(draw(SEED + i, (side, side)) for i in range(IMAGES)), strict=True)
+        truth_NYX = np.stack(truths)
+        bars = truth_NYX > 0
+        whole_NYX = np.stack([by_strips(whole_model, image_YXC) for image_YXC in images])
+        shown = [truth_NYX[0]]
         for window in WINDOWS:
-            windows_YX = by_windows(cfg, checkpoint, image_YXC, window)
-            shown.append(windows_YX)
+            windows_NYX = by_windows(cfg, checkpoint, images, window)
+            shown.append(windows_NYX[0])
             yield dict(
                 side=side,
                 window=window,
-                bars_right=round(float((windows_YX == truth_YX)[bars].mean()), 4),
-                bars_right_whole=round(float((whole_YX == truth_YX)[bars].mean()), 4),
-                labels_differ=round(float((windows_YX != whole_YX).mean()), 4),
+                bars_right=round(float((windows_NYX == truth_NYX)[bars].mean()), 4),
+                bars_right_whole=round(float((whole_NYX == truth_NYX)[bars].mean()), 4),
+                labels_differ=round(float((windows_NYX != whole_NYX).mean()), 4),
+                images=IMAGES,
                 iterations=iterations,
             )
         if picture and side == sides[0]:
-            write_picture(picture, image_YXC, shown)
+            write_picture(picture, images[0], [*shown, whole_NYX[0]])
 
 
 def write_picture(path: Path, image_YXC: np.ndarray, labels: Sequence[np.ndarray]) -> None:
-    """The image, its truth, the whole and the windows, side by side."""
+    """The image, its truth, the windows and the whole, side by side."""
     palette = np.array(PALETTE, np.uint8)[:, ::-1]
     parts = [image_YXC, *(palette[labels_YX] for labels_YX in labels)]
     gap = np.full((len(image_YXC), 8, 3), 255, np.uint8)

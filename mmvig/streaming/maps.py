@@ -89,6 +89,10 @@ class RollingMap(Map):
             self._kept = torch.cat([self._kept, self.compute(end, bottom)], dim=1)
         return self._kept[:, top - self._top : bottom - self._top]
 
+    def forget(self) -> None:
+        """Free the rows that are kept; later reads compute them again."""
+        self._kept = None
+
 
 class Tokenwise(Map):
     """A function of each position alone, given as a module of channels-last maps."""

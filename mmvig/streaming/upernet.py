@@ -42,7 +42,8 @@ def pooled_maps(plan: Plan, modules: nn.ModuleList, source: Map) -> list[Map]:
     """What a pooling pyramid makes of a map before it is resized: a map of s×s for each scale s."""
     scales = [modules_of_scale[0].output_size for modules_of_scale in modules]
     means = plan.store('pooled', (sum(s * s for s in scales), 1, source.shape[2]))
-    strips = plan.strips(*source.shape[:2], source)
+    working = source.shape[1] * source.shape[2] * torch.float64.itemsize
+    strips = plan.strips(*source.shape[:2], source, working=working)
 
     def run(step: int) -> None:
         total = sum(_sums(source, strip, scales) for strip in strips)

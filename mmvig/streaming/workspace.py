@@ -11,7 +11,8 @@ import torch
 
 from .disk import check_free_space
 from .journal import Journal
-from .plan import Plan
+from .maps import RollingMap, all_maps
+from .plan import Pass, Plan
 from .storage import FileStorage, MemoryStorage, StoredMap
 
 RAM_BYTES = 256 * 2**20
@@ -94,6 +95,7 @@ class Workspace:
                 with contextlib.suppress(OSError):  # the first error says more
                     self._note(number, step, current.writes)
                 raise
+            self._forget(current)
             done, step = done + current.work, 0
             if current.restarts and number + 1 == len(plan.passes):
                 break  # until the workspace ends, what it gave may be lost: it would begin again
@@ -130,6 +132,13 @@ class Workspace:
         if self._journal is None:
             return FileStorage(tempfile.TemporaryFile(dir=self.folder, buffering=0))
         return FileStorage(self._journal.open(one.name, new))
+
+    @staticmethod
+    def _forget(done: Pass) -> None:
+        """Free the rows that its maps keep: they would lie beside those of all later passes."""
+        for one in all_maps(*done.reads):
+            if isinstance(one, RollingMap):
+                one.forget()
 
     def _close_others(self, plan: Plan, number: int) -> None:
         """Remove what no pass from `number` on reads."""

@@ -145,6 +145,26 @@ def test_adaptive_pooling_by_sums(shape, strip_rows, tmp_path):
             check(found, whole(source, nn.AdaptiveAvgPool2d(scale)))
 
 
+def test_sums_in_float64_count_as_memory():
+    from mmvig.streaming import Workspace
+
+    class Read(Given):
+        most = 0
+
+        def rows(self, top: int, bottom: int) -> Tensor:
+            Read.most = max(Read.most, bottom - top)
+            return super().rows(top, bottom)
+
+    source = Read(torch.randn(1, 64, 8, 4))
+    bytes_of_a_row = 8 * 4 * (4 + 8)
+    modules = nn.ModuleList([nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Identity())])
+    plan = Plan(torch.zeros(1), memory_bytes=20 * bytes_of_a_row)
+    pooled_maps(plan, modules, source)
+    with Workspace() as workspace:
+        workspace.run(plan)
+    assert 10 < Read.most <= 20
+
+
 class Counting(nn.Conv2d):
     """Counts the rows that it has computed."""
 
@@ -181,6 +201,13 @@ def test_a_second_reader_may_lag(counted):
         counted.rows(top + 4, top + 12)
         counted.rows(top + 1, top + 9)
     assert Counting.count == 60
+
+
+def test_what_is_forgotten_is_computed_again(counted):
+    expected = counted.rows(0, 8)
+    counted.forget()
+    torch.testing.assert_close(counted.rows(0, 8), expected, rtol=0, atol=0)
+    assert Counting.count == 16
 
 
 @pytest.mark.parametrize(

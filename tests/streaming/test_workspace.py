@@ -1,5 +1,6 @@
 """Runs that are stopped go on, take the space that was said, and leave nothing behind."""
 
+import gc
 import os
 import shutil
 from collections import namedtuple
@@ -240,6 +241,19 @@ def test_small_runs_take_memory(model, expected, tmp_path):
     )
     assert np.array_equal(found, expected)
     assert not tmp_path.exists()
+
+
+def test_no_pass_leaves_rows_behind(model):
+    """They would lie beside those of all later passes."""
+
+    def alive() -> int:
+        return sum(one.nbytes for one in gc.get_objects() if type(one) is torch.Tensor)
+
+    plan = plan_segmentation(model, ArrayRows(IMAGE), ArraySink(), strip_rows=8)
+    before = alive()
+    with Workspace() as running:
+        running.run(plan)
+        assert alive() == before
 
 
 def test_progress_rises_to_the_whole(model):

@@ -67,11 +67,21 @@ def _check_disk(file: LabelFile, size_YX: tuple[int, int]) -> None:
     check_free_space(file.path, needed, 'a label image')
 
 
+class Visualizer(SegLocalVisualizer):
+    """mmseg's, which sorts a class's pixels as lists to name it: seconds, and 1 GiB of memory."""
+
+    def _get_center_loc(self, mask: np.ndarray) -> np.ndarray:
+        """Column and row of the middle pixel in the first of the rows with the most pixels."""
+        row = (mask == 1).sum(axis=1).argmax()
+        columns = np.flatnonzero(mask[row] == 1)
+        return np.array([columns[len(columns) // 2], row])
+
+
 def _draw(predictor: Predictor, picture_YXC: np.ndarray, labels_YX: np.ndarray) -> np.ndarray:
     """As `Segmentation.draw`, without its inferencer."""
     if picture_YXC.size == 3:  # mmseg takes the mask of a single pixel as an index
         return picture_YXC
-    visualizer = SegLocalVisualizer(alpha=0.5)
+    visualizer = Visualizer(alpha=0.5)
     visualizer.set_dataset_meta(**predictor.model.dataset_meta)
     data = torch.from_numpy(labels_YX[None].astype(np.int64))
     sample = SegDataSample(pred_sem_seg=PixelData(data=data))
