@@ -18,6 +18,7 @@ COLUMNS = (
     'backbone', 'parameters', 'CPU s / step', 'learning rate', 'seeds',
     'CPU min', 'box AP', 'mask AP', 'iterations', 'CPU min', 'box AP', 'mask AP',
 )  # fmt: skip
+ALIKE = 0.05  # trainings of equal iterations count as of equal time if they cost it within this
 NOTE = 'The first three results are those of equal iterations, the last three those of equal time.'
 
 
@@ -77,8 +78,8 @@ def seconds_per_step(rows: Iterable[Row], name: str, backbone: str) -> float:
         SystemExit: there are none, or their machines differ, whose times cannot be compared.
     """
     rows = list(rows)
-    found = searched(rows, name, backbone) or last(results(rows, name, backbone, 'iterations'))
-    if not found:
+    found = median_per_step(rows, name, backbone)
+    if found is None:
         sys.exit(f'expected trainings of {backbone} on {name}, there are none: run search first')
     trained = [row for row in select(rows, set=name) if row['kind'] != 'time']
     machines = {f'{row["device"]} ({row["cpu"]})' for row in trained}
@@ -87,11 +88,38 @@ def seconds_per_step(rows: Iterable[Row], name: str, backbone: str) -> float:
             f'expected the trainings on {name} to be from one machine, the rows are from '
             f'{" and ".join(sorted(machines))}: measure into another --csv'
         )
-    return statistics.median(map(per_step, found))
+    return found
+
+
+def median_per_step(rows: Iterable[Row], name: str, backbone: str) -> float | None:
+    rows = list(rows)
+    found = searched(rows, name, backbone) or last(results(rows, name, backbone, 'iterations'))
+    return statistics.median(map(per_step, found)) if found else None
 
 
 def per_step(row: Row) -> float:
     return float(row['cpu_seconds']) / int(row['iteration'])
+
+
+def hours(lengths: Iterable[tuple[str, str, int]], rows: Iterable[Row]) -> str:
+    """CPU hours of trainings without their evaluations, in words; '' where they are not known.
+
+    Args:
+        lengths: set, backbone and iterations of each. A backbone without rows is taken to cost what
+            the others of the set do.
+        rows: of trainings on this machine.
+    """
+    known = defaultdict(list)
+    for row in last(rows):
+        known[row['set']].append((row['backbone'], per_step(row)))
+    seconds = 0.0
+    for name, backbone, iterations in lengths:
+        of_set = known.get(name, [])
+        found = [value for other, value in of_set if other == backbone] or [v for _, v in of_set]
+        if not found:
+            return ''
+        seconds += iterations * statistics.median(found)
+    return f', about {seconds / 3600:.1f} CPU hours and evaluations' if seconds else ''
 
 
 def of_one_setting(rows: Iterable[Row]) -> list[Row]:
@@ -108,6 +136,11 @@ def results(rows: Iterable[Row], name: str, backbone: str, kind: str) -> list[Ro
     return of_one_setting(select(rows, kind=kind, set=name, backbone=backbone))
 
 
+def is_alike(own: float, other: float) -> bool:
+    """Whether trainings of equal iterations, by their seconds per step, cost the same time too."""
+    return abs(own / other - 1) <= ALIKE
+
+
 def spread(values: Sequence[float], form: str = '.3f') -> str:
     """Mean and standard deviation, the latter of three and more."""
     text = f'{statistics.mean(values):{form}}'
@@ -119,6 +152,9 @@ def cells(rows: Iterable[Row], name: str, backbone: str) -> list[str] | None:
     equal, timed = (last(results(rows, name, backbone, kind)) for kind in ('iterations', 'time'))
     if not equal:
         return None
+    own, other = (median_per_step(rows, name, each) for each in ('vig', backbone))
+    if not timed and own and is_alike(own, other):
+        timed = equal
     first = equal[0]
     line = [
         backbone, f'{int(first["backbone_parameters"]) / 1e6:.2f} M',

@@ -26,6 +26,7 @@ from mmvig.visualization.training_curves import read_run
 
 KINDS = ('bbox', 'segm')
 SECONDS = 'training_cpu_seconds'
+CHECKPOINTS = 8  # of a training, at which it goes on
 
 
 @HOOKS.register_module()
@@ -63,13 +64,14 @@ def prepare(cfg: Config, iterations: int, evaluations: int, rate: float, seed: i
     """Train by iterations instead of epochs: with a schedule of any length, and to be stopped.
 
     The warm-up keeps its share of the schedule. Images are read by the process itself, so that
-    its time is all that is spent.
+    its time is all that is spent. Checkpoints are more frequent than evaluations.
     """
     loader = cfg.train_dataloader
     annotations = json.loads(Path(loader.dataset.data_root, loader.dataset.ann_file).read_text())
     epoch = -(-len(annotations['images']) // loader.batch_size)
     share = iterations / (cfg.train_cfg.max_epochs * epoch)
     interval = -(-iterations // evaluations)
+    saved = -(-iterations // CHECKPOINTS)
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=interval)
     warm_up, cosine = cfg.param_scheduler
     warm_up.end = max(1, round(warm_up.end * share))
@@ -79,10 +81,22 @@ def prepare(cfg: Config, iterations: int, evaluations: int, rate: float, seed: i
     loader.sampler = dict(type='InfiniteSampler', shuffle=True)
     for each in (loader, cfg.val_dataloader):
         each.update(num_workers=0, persistent_workers=False)
-    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=interval, save_best=None)
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=saved, save_best=None)
     cfg.default_hooks.logger.update(interval=50, log_metric_by_epoch=False)
     cfg.log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
     cfg.custom_hooks = [dict(type='TrainingSecondsHook')]
+
+
+def evaluate_every(cfg: Config, step: int, work_dir: Path) -> None:
+    """Evaluate on every `step`-th image of the validation set only."""
+    dataset = cfg.val_dataloader.dataset
+    content = json.loads(Path(dataset.data_root, dataset.ann_file).read_text())
+    content['images'] = content['images'][::step]
+    kept = {entry['id'] for entry in content['images']}
+    content['annotations'] = [a for a in content['annotations'] if a['image_id'] in kept]
+    path = work_dir.resolve() / 'validation.json'
+    path.write_text(json.dumps(content))
+    dataset.ann_file = cfg.val_evaluator.ann_file = str(path)
 
 
 def points(work_dir: Path, kinds: Sequence[str]) -> list[dict[str, float]]:
@@ -113,13 +127,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('config', type=Path)
     parser.add_argument('work_dir', type=Path)
     parser.add_argument('--iterations', type=int, required=True)
-    parser.add_argument('--evaluations', type=int, default=4)
-    parser.add_argument('--rate', type=float, default=5e-4)
+    parser.add_argument('--evaluations', type=int, default=2)
+    parser.add_argument('--every', type=int, default=1, help='n-th validation image to evaluate on')
+    parser.add_argument('--rate', type=float, default=1e-3)
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args(argv)
     cfg = Config.fromfile(args.config)
     prepare(cfg, args.iterations, args.evaluations, args.rate, args.seed)
     args.work_dir.mkdir(parents=True, exist_ok=True)
+    if args.every > 1:
+        evaluate_every(cfg, args.every, args.work_dir)
     path = args.work_dir / 'training.py'
     cfg.dump(path)
     mmvig.cli.train.main([str(path), '--work-dir', str(args.work_dir), '--resume'])

@@ -1,9 +1,9 @@
 """Mask R-CNN with light heads, multi-scale ViG nano, nuclei in microscopy, from random weights.
 
 Command:  python -m mmvig train nuclei_maskrcnn
-Cost:     1,072 steps of 4 crops of 320×320, about 20 minutes of one CPU core (AMD EPYC, from a
-          few steps), and two validations on 130 images with 300 objects.
-Expected: not yet measured (python -m benchmarks.real_images).
+Cost:     2,136 steps of 2 crops of 320×320, about 20 minutes of one CPU core (AMD EPYC, Zen 4;
+          from 254 steps), and two validations on 130 images with up to 300 objects.
+Expected: not yet measured at this length (python -m benchmarks.real_images).
 Needs:    Data Science Bowl 2018 in COCO form as data/nuclei, see docs/own-data.md; another folder
           than data/ is named by the environment variable MMVIG_REAL_DATA.
 """
@@ -17,10 +17,11 @@ use_data(
     classes=('nucleus',),
     train=dict(ann_file='annotations/instances_train.json', data_prefix=dict(img='images/')),
     val=dict(ann_file='annotations/instances_val.json', data_prefix=dict(img='images/')),
+    scale_factor=1.5,
 )
-# anchors of 8 to 128 pixels
+# anchors of 16 to 256 pixels
 # up to 300 detections in an image, where COCO's AP counts 100
 model = dict(
-    rpn_head=dict(anchor_generator=dict(scales=[2])),
+    rpn_head=dict(anchor_generator=dict(scales=[4])),
     test_cfg=dict(rpn=dict(nms_pre=1000, max_per_img=1000), rcnn=dict(max_per_img=300)),
 )

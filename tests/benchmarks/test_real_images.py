@@ -1,6 +1,7 @@
 """The comparison on real images: drawn stand-ins, trainings of a few steps in this process."""
 
 import csv
+import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -185,14 +186,41 @@ def test_equal_time_follows_the_seconds_of_the_search(monkeypatch):
     jobs = planned(rows, '--backbones', 'vig', 'swin', monkeypatch=monkeypatch)
     assert [job.seed for job in jobs] == [0, 1, 2]
     assert {job.backbone for job in jobs} == {'swin'}
-    assert {(job.iterations, job.rate) for job in jobs} == {(1608, 5e-4)}
+    assert {(job.iterations, job.rate) for job in jobs} == {(975, 5e-4)}
+
+
+def test_a_peer_of_equal_cost_has_no_training_of_equal_time(monkeypatch):
+    """The table shows its trainings of equal iterations in their place."""
+    rows = [row('search', 'vig', 90), row('search', 'swin', 93), row('search', 'convnext', 96)]
+    words = ('--backbones', 'swin', 'convnext')
+    assert {job.backbone for job in planned(rows, *words, monkeypatch=monkeypatch)} == {'convnext'}
+    rows += [row('iterations', name, 90, ap=0.3) for name in ('vig', 'swin', 'convnext')]
+    _, swin, convnext = real_report.table(rows).splitlines()[-5:-2]
+    assert swin.endswith('| 100 | 1.5 | 0.300 | 0.400 |')
+    assert convnext.endswith('| – | – | – | – |')
+
+
+def test_hours_of_what_is_missing():
+    rows = [row('search', 'vig', 3600), row('search', 'swin', 1800)]
+    lengths = [('nuclei', 'vig', 100), ('nuclei', 'swin', 100), ('nuclei', 'vir', 200)]
+    assert 'about 3.0 CPU hours' in real_report.hours(lengths, rows)  # 1 + 0.5 + 2 · 0.75
+    assert real_report.hours([('bccd', 'vig', 100)], rows) == ''
+    assert real_report.hours([], rows) == ''
+
+
+def test_a_search_evaluates_on_a_part_of_the_images(trained):
+    (search,) = trained.folder.glob('work/bccd/vig/search*_0.001_*')
+    content = json.loads((search / 'validation.json').read_text())
+    assert [entry['id'] for entry in content['images']] == [1]
+    assert {entry['image_id'] for entry in content['annotations']} == {1}
+    assert not list(trained.folder.glob('work/bccd/vig/iterations*/validation.json'))
 
 
 def test_without_a_search_equal_time_follows_equal_iterations(monkeypatch):
     rows = [row('iterations', 'vig', 90), row('iterations', 'swin', 180)]
     words = ('--backbones', 'swin', '--seeds', '7', '--rates', '1e-3')
     (job,) = planned(rows, *words, monkeypatch=monkeypatch)
-    assert job == ('time', 'nuclei', 'swin', 7, 1e-3, 536)
+    assert job == ('time', 'nuclei', 'swin', 7, 1e-3, 325)
 
 
 @pytest.mark.parametrize(

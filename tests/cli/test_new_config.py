@@ -217,14 +217,14 @@ REAL = os.environ.get('MMVIG_REAL_DATA', '')
 @pytest.mark.skipif(not REAL, reason='needs MMVIG_REAL_DATA, a folder with nuclei/ and bccd/')
 @pytest.mark.parametrize(
     ('name', 'method', 'smallest', 'steps'),
-    [('nuclei', 'maskrcnn', 8, 10), ('bccd', 'retinanet', 32, 30)],
+    [('nuclei', 'maskrcnn', 16, 10), ('bccd', 'retinanet', 32, 30)],
 )
 def test_real_data(name, method, smallest, steps, cli):
     """Anchors fit the objects, and a training on crops of photos begins to learn."""
     out = cli.output('new-config', 'det', Path(REAL, name))
     assert f'anchors of {smallest} to' in out
     cfg = Config.fromfile(f'{name}_{method}.py')
-    cfg.train_dataloader.dataset.indices = 4 * steps
+    cfg.train_dataloader.dataset.indices = 2 * steps
     cfg.val_dataloader.dataset.indices = 2
     cfg.train_cfg.max_epochs = 1
     cfg.dump('short.py')

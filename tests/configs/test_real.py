@@ -80,7 +80,9 @@ def test_peers_have_the_parameters_of_vig_nano(own):
 def train(cfg: Config, crop: int, steps: int) -> None:
     """Steps of two crops; every parameter has a gradient, for which processes wait."""
     pipeline = cfg.train_dataloader.dataset.pipeline
-    next(step for step in pipeline if step.type == 'RandomCrop').crop_size = (crop, crop)
+    choice = next(step for step in pipeline if step.type == 'RandomChoice')
+    for cut, resize in choice.transforms:
+        cut.crop_size = (round(crop / resize.scale_factor),) * 2
     dataset = DATASETS.build(cfg.train_dataloader.dataset)
     assert dataset.metainfo['classes'] in CLASSES.values()
     samples = [sample for i in range(2 * steps + 2) if (sample := dataset[i % len(dataset)])]

@@ -1,5 +1,6 @@
 """`use_data`: data in an inherited config, whatever its heads; and the settings for its sizes."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -65,16 +66,42 @@ def test_a_dumped_config_needs_nothing_of_the_kind(tmp_path):
     build_model(cfg)
 
 
+def views(cfg: Config) -> list[list]:
+    """The steps of each size that images to train on are shown in."""
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    return next(step for step in pipeline if step.type == 'RandomChoice').transforms
+
+
 def test_sizes_of_images_keep_their_proportions(tmp_path):
     base = 'det/vig-n_maskrcnn_small-data'
     plain, twice, side = (
-        [step[0] for step in inherit(tmp_path, base, more).train_dataloader.dataset.pipeline[2]
-         .transforms]
-        for more in ('', ', scale_factor=2.0', ', longest_side=600')
-    )  # fmt: skip
+        [next(step for step in steps if step.type == 'Resize') for steps in views(cfg)]
+        for cfg in (
+            inherit(tmp_path, base, more)
+            for more in ('', ', scale_factor=2.0', ', longest_side=600')
+        )
+    )
     assert [s.scale_factor for s in twice] == [2 * s.scale_factor for s in plain]
-    assert [s.scale for s in side] == [(round(600 * s.scale_factor),) * 2 for s in plain]
+    assert [s.scale for s in side] == [(math.ceil(600 * s.scale_factor),) * 2 for s in plain]
     assert all(s.keep_ratio and 'scale_factor' not in s for s in side)
+
+
+@pytest.mark.parametrize(
+    ('more', 'expected'),
+    [('', 320), (', scale_factor=2.0', 320), (', scale_factor=1.5, crop_size=256', 256)],
+)
+def test_crops_before_a_resize_have_their_side_after_it(more, expected, tmp_path):
+    for crop, resize in views(inherit(tmp_path, 'det/vig-n_maskrcnn_small-data', more)):
+        assert (crop.type, resize.type) == ('RandomCrop', 'Resize')
+        for side in crop.crop_size:
+            assert side * resize.scale_factor == pytest.approx(expected, abs=resize.scale_factor)
+
+
+def test_images_are_resized_to_a_side_before_they_are_cropped(tmp_path):
+    more = ', longest_side=600, crop_size=256'
+    for resize, crop in views(inherit(tmp_path, 'det/vig-n_retinanet_small-data', more)):
+        assert (crop.type, resize.type) == ('RandomCrop', 'Resize')
+        assert crop.crop_size == (256, 256)
 
 
 def test_crops_are_those_of_the_batches(tmp_path):
@@ -117,9 +144,9 @@ def test_it_needs_a_base_config():
 @pytest.mark.parametrize(
     ('sizes', 'factor', 'side', 'crop', 'proposal_scales', 'base_scale'),
     [
-        (Sizes(320, 9, 20, 50, 300), 1, None, None, [2], 1),  # cells
+        (Sizes(320, 9, 20, 50, 300), 1.5, None, None, [4], 2),  # cells, enlarged
         (Sizes(640, 81, 102, 164, 30), 1, None, None, None, None),  # photos of blood
-        (Sizes(400, 6, 10, 30, 50), 2, None, None, [2], 1),  # specks, enlarged
+        (Sizes(400, 6, 10, 30, 50), 2, None, None, [2], 1),  # specks, twice
         (Sizes(4000, 200, 400, 1500, 20), 1, 640, 512, None, None),  # photos of a camera
         (Sizes(4000, 40, 90, 300, 20), 1, 1792, None, [4], 2),  # small in large ones
         (Sizes(640, 10, 100, 400, 20), 1, None, 512, [2, 8], 1),  # of all sizes
@@ -147,7 +174,7 @@ def test_anchors_overlap_small_objects():
 
 
 @pytest.mark.parametrize(
-    ('images', 'epochs', 'interval'), [(4, 100, 1), (40, 100, 2), (534, 8, 10), (9000, 8, 10)]
+    ('images', 'epochs', 'interval'), [(4, 100, 1), (40, 100, 4), (534, 8, 10), (9000, 8, 10)]
 )
 def test_small_sets_take_more_epochs_and_log_more_often(images, epochs, interval):
     found = choose(Sizes(320, 9, 20, 50, 300), images, masks=True)

@@ -59,10 +59,13 @@ def use_data(
     _set_class_count(base['model'], len(classes))
     for name in base.keys() & {'data_root', 'metainfo'}:  # which nothing reads after this
         base[name] = data_root if name == 'data_root' else dict(classes=classes)
+    first_cropped = list(_cropped_before_resize(base))
     if longest_side is not None or scale_factor != 1:
         _set_image_size(base, scale_factor, longest_side)
     if crop_size is not None:
         _set_crop_size(base, crop_size)
+    for transforms, side in first_cropped:
+        _fit_crop(transforms, crop_size or side)
     if epochs is not None:
         _set_epochs(base, epochs)
 
@@ -154,6 +157,28 @@ def _set_crop_size(base: dict, side: int) -> None:
     preprocessor = base['model'].get('data_preprocessor') or {}
     if 'size' in preprocessor:  # of batches in mmseg
         preprocessor['size'] = (side, side)
+
+
+def _cropped_before_resize(base: dict) -> Iterator[tuple[list[dict], int]]:
+    """The choices of a crop and a resize after it, and the side of what they give."""
+    for choice in _steps(base, 'RandomChoice'):
+        for transforms in choice['transforms']:
+            if [step.get('type') for step in transforms] == ['RandomCrop', 'Resize']:
+                crop, resize = transforms
+                yield transforms, round(crop['crop_size'][0] * resize['scale_factor'])
+
+
+def _fit_crop(transforms: list[dict], side: int) -> None:
+    """Give the crop the side that is resized to `side`.
+
+    The factors of resizing to a side differ from image to image: such images are cropped after it.
+    """
+    crop, resize = transforms
+    if 'scale_factor' in resize:
+        side = round(side / resize['scale_factor'])
+    else:
+        transforms.reverse()
+    crop['crop_size'] = (side, side)
 
 
 def _set_epochs(base: dict, epochs: int) -> None:
