@@ -28,6 +28,7 @@ class FirstStep:
         self._hooks = []
         for name, module in model.named_modules():
             enter = functools.partial(self._enter, name)
+            enter.takes_parts = True  # so that the first step computes as all others do
             self._hooks.append(module.register_forward_pre_hook(enter))
             self._hooks.append(module.register_forward_hook(self._leave))
 
@@ -51,6 +52,8 @@ class FirstStep:
 
     def _leave(self, *_) -> None:
         self._at_work.pop()
+
+    _leave.takes_parts = True
 
 
 def _check_width(name: str, module: nn.Module, inputs: Tensor) -> None:

@@ -195,7 +195,7 @@ def test_without_a_compiler_torch_computes_in_silence(without_compiler, native_c
 def test_older_processors(processor, tmp_path, monkeypatch):
     """Narrower registers than this machine may have, AVX2 and SSE: as exact."""
     flags = [flag for flag in build.FLAGS if not flag.startswith('-march')]
-    path = tmp_path / 'older.so'
+    path = tmp_path / 'older-tokens.so'
     command = ['c++', *flags, f'-march={processor}', native.SOURCE, '-o', path]
     subprocess.run(command, check=True)
     monkeypatch.setattr(native, 'load', lambda source: ctypes.CDLL(str(path)))

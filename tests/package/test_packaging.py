@@ -48,7 +48,8 @@ def test_the_wheel_holds_what_an_installed_package_needs(wheel):
         *(path.relative_to(ROOT).as_posix() for path in configs),
         *(f'tools/{name}' for name in TOOLS),
     }
-    modules = [path for path in ROOT.glob('mmvig/**/*.py') if '.mim' not in path.parts]
+    files = [path for path in ROOT.glob('mmvig/**/*.*') if path.suffix in ('.py', '.cpp', '.h')]
+    modules = [path for path in files if '.mim' not in path.parts]
     kernels = [path for path in ROOT.glob('kernels/**/*.*') if path.suffix in ('.py', '.cpp', '.h')]
     assert {path.relative_to(ROOT).as_posix() for path in modules} <= names
     assert {f'mmvig/{path.relative_to(ROOT).as_posix()}' for path in kernels} <= names
