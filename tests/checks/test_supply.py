@@ -40,6 +40,7 @@ def inputs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_nothing_is_fetched(inputs):
     """Imports, every kind of model, and a short training, in a process that may not connect.
 

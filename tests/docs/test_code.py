@@ -29,7 +29,11 @@ from tests.support.docs_workspace import shrink_model, write_checkpoint, write_e
 
 def code_blocks() -> list:
     return [
-        pytest.param(text, id=f'{page.stem}-{i}')
+        pytest.param(
+            text,
+            id=f'{page.stem}-{i}',
+            marks=pytest.mark.slow if 'mmvig.export' in text else (),
+        )
         for page in PAGES
         for i, text in enumerate(blocks(page, 'python'))
         if not text.startswith('# mmvig/')

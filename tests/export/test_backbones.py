@@ -12,13 +12,11 @@ from tests.support.runtimes import openvino_core_or_skip
 
 TOLERANCE = 3e-6  # of the largest value; measured: 1.1e-6
 SIZES = ((1, 1), (1, 40), (17, 2), (224, 224), (65, 97))
-# One of each kind of mixer and layout in the quick tests.
 NAMES = [
     'MultiScaleViG',
-    'ViR',
     *(
         pytest.param(name, marks=pytest.mark.slow)
-        for name in ('PlainViG', 'LinGlo', 'ViR-bidirectional')
+        for name in ('ViR', 'PlainViG', 'LinGlo', 'ViR-bidirectional')
     ),
 ]
 

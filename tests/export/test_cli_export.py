@@ -21,6 +21,7 @@ def inputs(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_segmentor_is_exported_and_said(cli, inputs, tmp_path):
     out = tmp_path / 'new' / 'model.onnx'
     said = cli.output('export', inputs / 'seg.py', inputs / 'seg.pth', '--out', out)

@@ -305,6 +305,7 @@ def test_processes_that_build_at_once_all_find_it(tmp_path):
     assert [path.suffix for path in (tmp_path / 'native').iterdir()] == ['.so']
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != 'x86_64', reason='names x86 processors')
 @pytest.mark.parametrize('processor', ['haswell', 'x86-64'])
 def test_older_processors(processor, tmp_path, monkeypatch):

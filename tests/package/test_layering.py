@@ -109,6 +109,7 @@ def test_kernels_know_only_torch_and_triton():
             assert not module.startswith('mmvig') or module.startswith('mmvig.kernels')
 
 
+@pytest.mark.slow
 def test_the_operator_runs_without(tmp_path):
     """In fresh processes, from another folder; triton may be missing on a laptop."""
     names = ('triton', 'mmcv', 'mmengine')
