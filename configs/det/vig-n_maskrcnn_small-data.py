@@ -1,12 +1,10 @@
 """Mask R-CNN with light heads, multi-scale ViG nano, a small set of one's own, from random weights.
 
 Command:  python -m mmvig new-config det FOLDER, which writes a config that inherits this one
-Cost:     2,136 steps of 2 crops of 320×320 (8 epochs of 534 images): about 20 minutes of one CPU
-          core (AMD EPYC, Zen 4; from 254 steps), and two validations.
-Expected: not yet measured at this length. On a third of the validation images of nuclei
-          (configs/real), 0.093 box AP and 0.130 mask AP after 150 seconds, where batch 4, half the
-          learning rate and images of their own size reach 0.021 and 0.030 (benchmarks/NOTES.md),
-          and 0.355 and 0.382 on all images after 23 minutes.
+Cost:     2,136 steps of 2 crops of 320×320 (8 epochs of 534 images): 20 minutes of one CPU core
+          (AMD EPYC, Zen 4; measured over the first 881 steps), and two validations.
+Expected: 0.405 box AP and 0.430 mask AP on nuclei (configs/real), measured once; 0.355 and 0.382
+          before images were enlarged and steps smaller, at equal time (benchmarks/NOTES.md).
 Needs:    boxes and masks in COCO form; see docs/own-data.md. For a checkpoint to start from, write
           load_from.
 """
