@@ -19,9 +19,8 @@ SCAN_CHUNKS = 128  # chunks of one tile of the scan
 SCAN_ENTRIES = 16  # state entries of one program of the scan
 SCAN_WARPS = 8
 MOST_ROWS = 65535 // 2  # of both directions, along the second axis of a grid
-OPENS = not triton.__version__.startswith(
-    '3.0.'
-)  # which cannot build the kernel of their gradients
+# Whether open chunks have kernels of their own: Triton 3.0 cannot build that of their gradients.
+OPENS = not triton.__version__.startswith('3.0.')
 INTERPRETED = isinstance(bi_gla_kernel_scan, InterpretedFunction)
 
 
