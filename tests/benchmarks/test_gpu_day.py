@@ -62,6 +62,7 @@ STEPS = (
 )
 
 
+@pytest.mark.slow
 def test_a_failed_or_hanging_step_stops_nothing(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(plan, 'STEPS', STEPS)
     monkeypatch.setattr(plan, 'REHEARSAL_MINUTES', 0.01)

@@ -43,6 +43,7 @@ def small_disk(input_folder):
     subprocess.run(['umount', '--lazy', place], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('disk', 'reason'),
     [('full_disk', 'File too large'), ('small_disk', 'No space left on device')],

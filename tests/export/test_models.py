@@ -66,6 +66,7 @@ def test_scores_are_those_that_the_model_predicts(classifier):
     assert expected.max() > 0.3, 'scores that differ'
 
 
+@pytest.mark.slow
 def test_a_segmentor_is_written_with_its_interface(small_segmentor, tmp_path):
     model, graph = small_segmentor
     report = write(graph, model, tmp_path / 'model.onnx', 'portable')
@@ -82,6 +83,7 @@ def test_a_segmentor_is_written_with_its_interface(small_segmentor, tmp_path):
     assert (logits.name, sizes_of(logits)[1]) == ('logits', 6)
 
 
+@pytest.mark.slow
 def test_logits_are_those_of_mmseg_at_any_size(small_segmentor, tmp_path):
     """Among them maps with fewer pixels than the pooling has windows."""
     model, graph = small_segmentor
@@ -121,6 +123,7 @@ def test_float16_has_the_same_interface_in_half_the_space(small_segmentor, tmp_p
     assert sizes[1] < 0.6 * sizes[0]
 
 
+@pytest.mark.slow
 def test_sliding_windows_are_told(small_segmentor):
     cfg = segmentation_config(test_cfg=dict(mode='slide', crop_size=(64, 96), stride=(32, 48)))
     manifest = make_exportable(segmentation_model(cfg), cfg).manifest
@@ -129,6 +132,7 @@ def test_sliding_windows_are_told(small_segmentor):
         make_exportable(segmentation_model(cfg), cfg, output='labels')
 
 
+@pytest.mark.slow
 def test_classes_of_another_number_are_those_of_the_data_set(small_segmentor):
     cfg = segmentation_config()
     model = segmentation_model(cfg)
@@ -190,6 +194,7 @@ def test_an_output_is_asked_of_segmentors_only():
         make_exportable(classification_model(cfg), cfg, output='labels')
 
 
+@pytest.mark.slow
 def test_unknown_forms_and_dtypes_are_refused(small_segmentor, tmp_path):
     model, _ = small_segmentor
     with pytest.raises(UserError, match="one of standard, contrib, portable, got 'fast'"):

@@ -22,6 +22,7 @@ def change_weight(graph: onnx.ModelProto, factor: float) -> onnx.ModelProto:
     return graph
 
 
+@pytest.mark.slow
 def test_a_file_that_differs_is_refused_and_not_left(small_segmentor, tmp_path):
     model, graph = small_segmentor
     path = tmp_path / 'model.onnx'
@@ -32,6 +33,7 @@ def test_a_file_that_differs_is_refused_and_not_left(small_segmentor, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_a_file_with_nan_is_refused(small_segmentor, tmp_path):
     model, graph = small_segmentor
     with pytest.raises(UserError, match='is not written'):
@@ -39,6 +41,7 @@ def test_a_file_with_nan_is_refused(small_segmentor, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_without_a_check_it_is_written(small_segmentor, tmp_path):
     model, graph = small_segmentor
     report = write(change_weight(graph, 1.01), model, tmp_path / 'model.onnx', check=False)
@@ -46,6 +49,7 @@ def test_without_a_check_it_is_written(small_segmentor, tmp_path):
     assert report.path.is_file()
 
 
+@pytest.mark.slow
 def test_a_file_of_one_size_is_refused(small_segmentor, tmp_path):
     """A size that the trace has frozen, as by `AdaptiveAvgPool2d`, shows at another."""
     model, graph = small_segmentor
@@ -60,6 +64,7 @@ def test_a_file_of_one_size_is_refused(small_segmentor, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_file_that_onnxruntime_does_not_know_is_refused(small_segmentor, tmp_path, monkeypatch):
     from mmvig.export.forms import FORMS
 
@@ -73,6 +78,7 @@ def test_a_file_that_onnxruntime_does_not_know_is_refused(small_segmentor, tmp_p
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_nothing(small_segmentor, tmp_path, monkeypatch):
     def save(proto, path):
         path.write_bytes(b'a part')
@@ -96,6 +102,7 @@ def test_differences():
     assert difference(labels, np.array([0, 1, 2, 0])) == 0.25
 
 
+@pytest.mark.slow
 def test_images_are_checked_two_at_once_where_the_file_takes_them(small_segmentor):
     model, _ = small_segmentor
     (image,) = inputs_of(model, SIZES[0])

@@ -70,6 +70,7 @@ def test_unreachable_registry(family, borrowed):
     assert not (borrowed / '.mmvig-env').exists()
 
 
+@pytest.mark.slow
 def test_no_compiler(borrowed, tmp_path):
     done = make_env(
         borrowed, CXX='no-such-compiler', MMVIG_CACHE=tmp_path / 'cache', PIP_NO_INDEX=1
