@@ -27,5 +27,5 @@ def test_a_line_for_each_pass_and_number_of_threads(main, capsys):
         ms, ratio, total, largest = map(float, line[3:])
         assert ms > 0
         assert ratio > 0
-        assert 0 < largest <= total
+        assert 0 <= largest <= total  # a thread's clock may stand still for a tick
     assert lines[0][4] == lines[2][4] == '1.00'

@@ -90,7 +90,7 @@ def test_what_cannot_be_streamed_is_refused():
 
     refused(segmentor().train(), 'expected a model in eval mode')
     refused(segmentor(norm_cfg=dict(type='GN', num_groups=2)), 'on rows.*GroupNorm')
-    refused(segmentor(type='FCNHead', in_channels=8, in_index=0), 'UPerHead, got FCNHead')
+    refused(segmentor(type='mmseg.FCNHead', in_channels=8, in_index=0), 'UPerHead, got FCNHead')
     padding = segmentor()
     padding.data_preprocessor.test_cfg = dict(size_divisor=32)
     refused(padding, 'pads nothing in inference')
