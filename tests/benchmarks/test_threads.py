@@ -28,4 +28,5 @@ def test_a_line_for_each_pass_and_number_of_threads(main, capsys):
         assert ms > 0
         assert ratio > 0
         assert 0 <= largest <= total  # a thread's clock may stand still for a tick
+    assert sum(float(line[5]) for line in lines) > 0
     assert lines[0][4] == lines[2][4] == '1.00'

@@ -57,7 +57,7 @@ def entering_states(
     state_YLFV = nodes.Transpose(sets(state_XNLV, L, V), perm=[0, 2, 1, 3])
     logs_YKF = [nodes.Transpose(sets(log, K), perm=[0, 2, 1]) for log in logs_XNK]
     weights = [
-        _decays(nodes, log, *_between(FAN, backwards, leaving=True))
+        _decays(nodes, log, *_between(FAN, backwards))
         for log, backwards in zip(logs_YKF, reverse, strict=True)
     ]
     weights_YLEF = nodes.Reshape(join(nodes, weights, 1), nodes.ints(-1, L, FAN + 1, FAN))
@@ -90,20 +90,6 @@ def entering_states(
     return nodes.Slice(entering, nodes.ints(0), count, nodes.ints(1))
 
 
-def among(
-    nodes: Nodes, state_YFLV: str, logs_YFK: Sequence[str], reverse: Sequence[bool], count: int
-) -> str:
-    """The states that enter each of `count` groups from the others of its set, [Y, F, L, V]."""
-    state_YLFV = nodes.Transpose(state_YFLV, perm=[0, 2, 1, 3])
-    weights = [
-        _decays(nodes, nodes.Transpose(log, perm=[0, 2, 1]), *_between(count, backwards))
-        for log, backwards in zip(logs_YFK, reverse, strict=True)
-    ]
-    shape = nodes.Concat(nodes.ints(0, -1, count, count), axis=0)
-    entering_YLFV = nodes.MatMul(nodes.Reshape(join(nodes, weights, 1), shape), state_YLFV)
-    return nodes.Transpose(entering_YLFV, perm=[0, 2, 1, 3])
-
-
 def _among_all(
     nodes: Nodes,
     state_XNLV: str,
@@ -111,7 +97,7 @@ def _among_all(
     reverse: Sequence[bool],
     sizes: tuple[int, int],
 ) -> str:
-    """`among` for a number of groups that is not known when the file is written."""
+    """The same in one product, for a number of groups unknown when the file is written."""
     K, _ = sizes
     count = nodes.Slice(nodes.Shape(state_XNLV), nodes.ints(1), nodes.ints(2))
     one = nodes.constant(np.array(1, np.int64))
@@ -148,12 +134,12 @@ def before(count: int, backwards: bool) -> np.ndarray:
     return passed.T if backwards else passed
 
 
-def _between(count: int, backwards: bool, leaving: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def _between(count: int, backwards: bool) -> tuple[np.ndarray, np.ndarray]:
     """Which groups lie between two, [to · from, group], and which pairs there are, [to · from].
 
-    With `leaving` there is one more to go to, behind the last group.
+    There is one more to go to, behind the last group.
     """
-    ends = [*range(count), *([-1 if backwards else count] if leaving else [])]
+    ends = [*range(count), -1 if backwards else count]
     to, source, middle = np.ix_(ends, range(count), range(count))
     if backwards:
         inside, exists = (to < middle) & (middle < source), to < source
