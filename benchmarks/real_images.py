@@ -50,7 +50,7 @@ KINDS = ('search', 'iterations', 'time')
 RATES = (5e-4, 1e-3, 2e-3)
 SEARCH_SHARE = 1 / 4  # of the iterations
 SEARCH_EVERY = 3  # validation image that it evaluates on
-EVALUATIONS = 2
+EVALUATIONS = 3  # of the trainings that are drawn as lines; others are evaluated at the end
 KEY = ('kind', 'set', 'backbone', 'seed', 'rate', 'iterations', 'iteration')
 BACKBONES = ('vig', 'resnet-18', 'swin', 'convnext', 'plain-vig', 'vir', 'linglo')
 SEEDS = {name: (0, 1, 2) if name in BACKBONES[:4] else (0,) for name in BACKBONES}
@@ -142,7 +142,8 @@ def start(job: Job, work_dir: Path) -> subprocess.Popen:
 
 def arguments(job: Job, work_dir: Path) -> list[str]:
     """Of `benchmarks.real_training`."""
-    evaluations, every = (1, SEARCH_EVERY) if job.kind == 'search' else (EVALUATIONS, 1)
+    evaluations = EVALUATIONS if (job.kind, job.seed) == ('iterations', 0) else 1
+    every = SEARCH_EVERY if job.kind == 'search' else 1
     return [
         str(ROOT / f'configs/{job.config}.py'), str(work_dir), '--iterations', str(job.iterations),
         '--evaluations', str(evaluations), '--every', str(every),

@@ -192,14 +192,17 @@ def draw_plots(rows: Sequence[Row], csv: Path) -> None:
         axes = figure.subplots()
         of_set = select(rows, set=name)
         for i, backbone in enumerate(dict.fromkeys(row['backbone'] for row in of_set)):
-            draw_curve(axes, results(of_set, name, backbone, 'iterations'), f'C{i}', backbone)
+            equal = results(of_set, name, backbone, 'iterations')
+            if equal:
+                draw_curve(axes, equal, f'C{i}', backbone)
+            draw_end(axes, last(equal), f'C{i}', 'o')
             if backbone != 'vig':
-                draw_end(axes, last(results(of_set, name, backbone, 'time')), f'C{i}')
+                draw_end(axes, last(results(of_set, name, backbone, 'time')), f'C{i}', 's')
         kind = 'mask' if any(row['segm_mAP'] for row in of_set) else 'box'
         axes.set(
             xlabel='CPU minutes of training, one thread',
             ylabel=f'{kind} AP',
-            title=f'{name}: equal iterations (lines) and equal time (squares)',
+            title=f'{name}: equal iterations (lines, circles) and equal time (squares)',
         )
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
@@ -207,24 +210,20 @@ def draw_plots(rows: Sequence[Row], csv: Path) -> None:
 
 
 def draw_curve(axes, rows: Sequence[Row], color: str, label: str) -> None:
-    """The mean over seeds at each evaluation, and the range."""
-    steps = defaultdict(list)
+    """The evaluations of the seed that has most of them."""
+    seeds = defaultdict(list)
     for row in rows:
-        steps[int(row['iteration'])].append((float(row['cpu_seconds']) / 60, ap(row)))
-    curve = [tuple(zip(*found, strict=True)) for _, found in sorted(steps.items())]
-    minutes = [statistics.mean(times) for times, _ in curve]
-    aps = [values for _, values in curve]
-    axes.plot(minutes, list(map(statistics.mean, aps)), color=color, marker='o', markersize=3,
-              label=label)  # fmt: skip
-    axes.fill_between(minutes, list(map(min, aps)), list(map(max, aps)), color=color, alpha=0.15)
+        seeds[row['seed']].append((float(row['cpu_seconds']) / 60, ap(row)))
+    curve = sorted(max(seeds.values(), key=len))
+    axes.plot(*zip(*curve, strict=True), color=color, marker='o', markersize=3, label=label)
 
 
-def draw_end(axes, rows: Sequence[Row], color: str) -> None:
-    """Mean and range at the end of trainings of equal time."""
+def draw_end(axes, rows: Sequence[Row], color: str, marker: str) -> None:
+    """Mean and range over seeds at the end."""
     if not rows:
         return
     aps = [ap(row) for row in rows]
     mean = statistics.mean(aps)
     minutes = statistics.mean(float(row['cpu_seconds']) / 60 for row in rows)
-    axes.errorbar(minutes, mean, [[mean - min(aps)], [max(aps) - mean]], color=color, marker='s',
+    axes.errorbar(minutes, mean, [[mean - min(aps)], [max(aps) - mean]], color=color, marker=marker,
                   markersize=5, capsize=3)  # fmt: skip
