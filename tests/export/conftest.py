@@ -11,6 +11,7 @@ NEED_PACKAGES = (
     'detection',
     'detection_file',
     'forms',
+    'learnt_detector',
     'models',
     'simplify',
     'torch_program',

@@ -24,14 +24,10 @@ BOX_HEAD = dict(in_channels=CHANNELS, fc_out_channels=32, num_classes=CLASSES)
 
 
 def config(name: str, changes: dict | None = None) -> Config:
-    """The config of 'retinanet', 'faster', 'mask' or 'cascade' with two stages, made small.
-
-    Or of the 'mini' detector, which is small enough.
-    """
+    """The config of 'retinanet', 'faster', 'mask' or 'cascade' with two stages, made small."""
     file = {'retinanet': 'vig_retinanet', 'cascade': 'vig_cascade-maskrcnn'}.get(name)
     cfg = Config.fromfile(mmvig.get_config(file or 'vig_maskrcnn_mini'))
-    if name != 'mini':
-        _shrink(cfg.model, name)
+    _shrink(cfg.model, name)
     cfg.merge_from_dict(changes or {})
     return cfg
 
