@@ -10,17 +10,13 @@ rounded once; decays, states and sums are in float32 then.
 """
 
 import ctypes
-from collections.abc import Iterator
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..dtypes import compute_dtype
 from .build import load
 from .forks import num_threads
-
-TOKENS_PER_CHUNK = 2048  # of a thread: the temporaries between gate and decay stay in cache
 
 
 class _View(ctypes.Structure):
@@ -34,14 +30,27 @@ class _View(ctypes.Structure):
 
 
 class _Args(ctypes.Structure):
-    """`BiGlaArgs` of bi_gla.cpp."""
+    """`BiGlaArgs` of tensors.h."""
 
+    SIZE = 'bi_gla_args_size'  # the function that tells it
     _fields_ = [
         *((name, _View) for name in ('q', 'k', 'v', 'decay_fwd', 'decay_bwd')),
         *((name, _View) for name in ('o', 'dout', 'dq', 'dk', 'dv', 'dg_fwd', 'dg_bwd')),
         *((name, ctypes.c_void_p * 2) for name in ('initial', 'last')),
         *((name, ctypes.c_int64) for name in (*'BTHKV', 'threads')),
         ('factor', ctypes.c_double),
+    ]
+
+
+class _GateArgs(ctypes.Structure):
+    """`GateArgs` of tensors.h."""
+
+    SIZE = 'gate_args_size'
+    _fields_ = [
+        ('gate', _View),
+        *((name, ctypes.c_void_p) for name in ('decay', 'out')),
+        *((name, ctypes.c_int64) for name in (*'BTHK', 'threads')),
+        ('normalizer', ctypes.c_double),
     ]
 
 
@@ -91,16 +100,15 @@ def native_backward(
 
 
 def _gate_gradient(gate, grad, normalizer: float | None) -> Tensor | None:
-    """That of a gate, or of its logit, in its dtype."""
+    """That of a gate, or of its logit, in its dtype; `grad` is that of ln decay, not used after."""
     if gate is None:
         return None
-    out = grad if gate.dtype == grad.dtype else torch.empty(grad.shape, dtype=gate.dtype)
-    for x, part, written in _chunks(gate, grad, out):
-        if normalizer is not None:
-            part.mul_(x.to(part.dtype).neg().sigmoid_().div_(normalizer))
-        if written.dtype != part.dtype:
-            written.copy_(part)
-    return out
+    if normalizer is None:
+        return grad.to(gate.dtype)
+    gate_ = _readable(gate, grad.dtype)
+    out = grad if gate_.dtype == grad.dtype else torch.empty(grad.shape, dtype=gate_.dtype)
+    _run_on_gates('gate_gradients', gate_, grad, normalizer, out)
+    return out.to(gate.dtype)
 
 
 def _inputs(q, k, v, g_fwd, g_bwd, gate_normalizer: float | None) -> list[Tensor | None]:
@@ -116,30 +124,49 @@ def _inputs(q, k, v, g_fwd, g_bwd, gate_normalizer: float | None) -> list[Tensor
     return [q.to(dtype), k.to(dtype), v.to(dtype), *decays]
 
 
-def _chunks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    tokens = TOKENS_PER_CHUNK * torch.get_num_threads()
-    return zip(*(x.split(tokens, 1) for x in tensors), strict=True)
-
-
 def _decays(gate: Tensor | None, dtype: torch.dtype, normalizer: float | None) -> Tensor | None:
     if gate is None:
         return None
     decays = torch.empty(gate.shape, dtype=dtype)
-    for x, part in _chunks(gate, decays):
-        x = x.to(dtype)
-        torch.exp(x if normalizer is None else F.logsigmoid(x).div_(normalizer), out=part)
+    _run_on_gates('decays', _readable(gate, dtype), decays, normalizer)
     return decays
+
+
+def _readable(gate: Tensor, dtype: torch.dtype) -> Tensor:
+    """In a dtype that the library reads where it computes in this one."""
+    as_it_is = dtype == torch.float32 and gate.dtype == torch.bfloat16
+    return gate if as_it_is else gate.to(dtype)
+
+
+def _run_on_gates(name: str, gate, decay, normalizer: float | None, out=None) -> None:
+    """Write `decay`, or, where `out` is given, the gradient of the gate from that of ln decay."""
+    library = _library()
+    out = None if out is None else out.data_ptr()
+    args = _GateArgs(
+        _View(gate), decay.data_ptr(), out, *gate.shape, num_threads(), normalizer or 0.0
+    )
+    getattr(library, f'{name}_{_name(gate.dtype)}')(ctypes.byref(args))
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix('torch.')
+
+
+def _library() -> ctypes.CDLL:
+    library = load()
+    for args, name in ((_Args, 'BiGlaArgs'), (_GateArgs, 'GateArgs')):
+        expected = getattr(library, args.SIZE)()
+        if ctypes.sizeof(args) != expected:
+            raise RuntimeError(
+                f'the native backend expects arguments of {expected} bytes ({name} in tensors.h), '
+                f'got {ctypes.sizeof(args)}: make {args.__name__} declare the same fields'
+            )
+    return library
 
 
 def _run(inputs, scale: float, out=None, dout=None, grads=(None,) * 5, initial=(), last=()) -> None:
     """Write `out`, or, where `dout` is given, the gradients of the inputs."""
-    library = load()
-    expected = library.bi_gla_args_size()
-    if ctypes.sizeof(_Args) != expected:
-        raise RuntimeError(
-            f'the native backend expects arguments of {expected} bytes (BiGlaArgs in bi_gla.cpp), '
-            f'got {ctypes.sizeof(_Args)}: make _Args declare the same fields'
-        )
+    library = _library()
     q, v, decays = inputs[0], inputs[2], inputs[3:]
     directions = sum(decay is not None for decay in decays)
     views = map(_View, (*inputs, out, dout, *grads))
@@ -148,5 +175,4 @@ def _run(inputs, scale: float, out=None, dout=None, grads=(None,) * 5, initial=(
         for pair in (initial, last)
     )
     args = _Args(*views, *states, *q.shape, v.shape[-1], num_threads(), scale / directions)
-    function = getattr(library, f'bi_gla_{str(q.dtype).removeprefix("torch.")}')
-    function(ctypes.byref(args), dout is not None)
+    getattr(library, f'bi_gla_{_name(q.dtype)}')(ctypes.byref(args), dout is not None)

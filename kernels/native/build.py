@@ -26,7 +26,9 @@ def cache_folder() -> Path:
 
 @functools.cache
 def load(source: Path = SOURCE) -> ctypes.CDLL:
-    """The library of a C++ file, by default bi_gla.cpp; the headers beside it are parts of it.
+    """The library of a C++ file, by default bi_gla.cpp.
+
+    The headers beside it may be parts of it, and those of this folder.
 
     Built when there is none for this source, compiler and processor. One that was cut short or
     changed since is built again: it would end the process.
@@ -82,7 +84,8 @@ def _key(compiler: list[str], source: Path = SOURCE) -> str:
             processor += line
             break
     options = ' '.join([*FLAGS, *compiler[1:]])
-    sources = (path.read_bytes() for path in (source, *sorted(source.parent.glob('*.h'))))
+    headers = {path for folder in (source.parent, SOURCE.parent) for path in folder.glob('*.h')}
+    sources = (path.read_bytes() for path in (source, *sorted(headers)))
     parts = (*sources, version, processor.encode(), options.encode())
     return hashlib.sha256(b'\0'.join(parts)).hexdigest()[:20]
 

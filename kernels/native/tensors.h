@@ -1,15 +1,10 @@
 // How tensors are handed over, and how the numbers of a token are read and written.
 //
-// The headers of this folder are parts of bi_gla.cpp alone, hence their unnamed namespaces.
-//
-// Letters: B images, T tokens, H heads, K key width, V value width per head. S is the type that sums
-// are taken in, N the type of a number in memory: S itself, or BFloat16.
+// Letters: B images, T tokens, H heads, K key width, V value width per head; S and N as in numbers.h.
 
 #pragma once
 
-#include <cstdint>
-#include <cstring>
-#include <type_traits>
+#include "numbers.h"
 
 struct View {  // a tensor [B, T, H, D] of any strides, counted in elements
     void *data;
@@ -31,35 +26,16 @@ struct BiGlaArgs {
     double factor;            // on the output, one half for two directions included
 };
 
-namespace {
-
-struct BFloat16 {  // the upper half of a float
-    uint16_t bits;
+struct GateArgs {
+    View gate;          // numbers of type N: logits, or logarithms of decays
+    void *decay;        // contiguous [B, T, H, K] of type S, or the gradient of its logarithm
+    void *out;          // contiguous, of type N: the gradient of the gate; may be that memory
+    int64_t B, T, H, K;
+    int64_t threads;    // that compute
+    double normalizer;  // of logits; 0 for logarithms of decays
 };
 
-template <typename S>
-S widen(S x) {
-    return x;
-}
-
-inline float widen(BFloat16 x) {
-    const uint32_t bits = static_cast<uint32_t>(x.bits) << 16;
-    float y;
-    std::memcpy(&y, &bits, sizeof y);
-    return y;
-}
-
-template <typename N, typename S>
-N narrow(S x) {
-    if constexpr (std::is_same_v<N, S>) {
-        return x;
-    } else {  // to nearest, ties to even; not a number stays so
-        uint32_t bits;
-        std::memcpy(&bits, &x, sizeof bits);
-        const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-        return {static_cast<uint16_t>(x == x ? rounded : 0x7fc0)};
-    }
-}
+namespace {
 
 template <typename N>
 struct Row {  // the D numbers of one token and head

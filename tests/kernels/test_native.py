@@ -138,14 +138,15 @@ def test_auto_chooses_native_on_cpus(monkeypatch):
     assert called
 
 
-def test_argument_structs_of_different_size_are_refused(monkeypatch):
+@pytest.mark.parametrize('name', ['_Args', '_GateArgs'])
+def test_argument_structs_of_different_size_are_refused(name, monkeypatch):
     """Python mirrors a C++ struct; a field that only one side has would shift all after it."""
 
-    class Longer(native._Args):
+    class Longer(getattr(native, name)):
         _fields_ = (('extra', ctypes.c_int64),)
 
-    monkeypatch.setattr(native, '_Args', Longer)
-    with pytest.raises(RuntimeError, match=r'expects arguments of \d+ bytes .*make _Args declare'):
+    monkeypatch.setattr(native, name, Longer)
+    with pytest.raises(RuntimeError, match=r'expects arguments of \d+ bytes .*make Longer declare'):
         bi_gla(*inputs(4), backend='native')
 
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "blocks.h"
-#include "numbers.h"
+#include "../../kernels/native/numbers.h"
 
 namespace {
 

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "blocks.h"
-#include "numbers.h"
+#include "../../kernels/native/numbers.h"
 
 namespace {
 
