@@ -8,11 +8,9 @@ matrix takes all that are left. Cost and memory are linear in the tokens while t
 The operators Scan and Loop would be shorter, but when image sizes change, OpenVINO 2026.4 goes on
 reading where their inputs were before, and what it finds there has nothing to do with the image.
 
-Letters: X images · heads, N groups of one of them, Y sets of F = FAN groups, J directions, K key
-channels, L = J · K, V value width.
+Letters: X images · heads, N groups of one of them, Y sets of F = FAN groups, E = F + 1, K key
+channels, V value width.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import onnx
@@ -25,25 +23,24 @@ LEVELS = 2
 
 def entering_states(
     nodes: Nodes,
-    state_XNLV: str,
-    logs_XNK: Sequence[str],
-    reverse: Sequence[bool],
+    state_XNKV: str,
+    log_XNK: str,
+    reverse: bool,
     sizes: tuple[int, int],
     level: int = 0,
 ) -> str:
-    """The state that enters each group, [X, N, L, V].
+    """The state that enters each group, [X, N, K, V].
 
     Args:
-        state_XNLV: what each group adds to the state that leaves it.
-        logs_XNK: of each direction, the logarithm of the decay that a group is.
-        reverse: whether a direction goes from the last group to the first.
+        state_XNKV: what each group adds to the state that leaves it.
+        log_XNK: the logarithm of the decay that a group is.
+        reverse: from the last group to the first.
         sizes: K and V.
     """
     K, V = sizes
-    L = K * len(reverse)
     if level == LEVELS:
-        return _among_all(nodes, state_XNLV, logs_XNK, reverse, sizes)
-    shape = nodes.Shape(state_XNLV)
+        return _among_all(nodes, state_XNKV, log_XNK, reverse, K)
+    shape = nodes.Shape(state_XNKV)
     images, count = (nodes.Slice(shape, nodes.ints(i), nodes.ints(i + 1)) for i in (0, 1))
     missing = nodes.Mod(nodes.Neg(count), nodes.ints(FAN))
 
@@ -54,52 +51,36 @@ def entering_states(
         padding = nodes.Concat(nodes.ints(*[0] * (rank + 1)), missing, after, axis=0)
         return nodes.Reshape(nodes.Pad(x_XND, padding), nodes.ints(-1, FAN, *widths))
 
-    state_YLFV = nodes.Transpose(sets(state_XNLV, L, V), perm=[0, 2, 1, 3])
-    logs_YKF = [nodes.Transpose(sets(log, K), perm=[0, 2, 1]) for log in logs_XNK]
-    weights = [
-        _decays(nodes, log, *_between(FAN, backwards))
-        for log, backwards in zip(logs_YKF, reverse, strict=True)
-    ]
-    weights_YLEF = nodes.Reshape(join(nodes, weights, 1), nodes.ints(-1, L, FAN + 1, FAN))
-    own_YLFV, left_YL1V = nodes.Split(
-        nodes.MatMul(weights_YLEF, state_YLFV), nodes.ints(FAN, 1), axis=2, outputs=2
+    def of_image(x: str, *widths: int) -> str:
+        """[Y, …] to [X, N, …]."""
+        return nodes.Reshape(x, nodes.Concat(images, nodes.ints(-1, *widths), axis=0))
+
+    state_YKFV = nodes.Transpose(sets(state_XNKV, K, V), perm=[0, 2, 1, 3])
+    log_YKF = nodes.Transpose(sets(log_XNK, K), perm=[0, 2, 1])
+    weights = _decays(nodes, log_YKF, *_between(FAN, reverse))
+    weights_YKEF = nodes.Reshape(weights, nodes.ints(-1, K, FAN + 1, FAN))
+    own_YKFV, left_YK1V = nodes.Split(
+        nodes.MatMul(weights_YKEF, state_YKFV), nodes.ints(FAN, 1), axis=2, outputs=2
     )
     carried = entering_states(
         nodes,
-        nodes.Reshape(left_YL1V, nodes.Concat(images, nodes.ints(-1, L, V), axis=0)),
-        [
-            nodes.Reshape(
-                nodes.ReduceSum(log, nodes.ints(2), keepdims=0),
-                nodes.Concat(images, nodes.ints(-1, K), axis=0),
-            )
-            for log in logs_YKF
-        ],
+        of_image(left_YK1V, K, V),
+        of_image(nodes.ReduceSum(log_YKF, nodes.ints(2), keepdims=0), K),
         reverse,
         sizes,
         level + 1,
     )
-    reach = [
-        nodes.Exp(nodes.MatMul(log, nodes.floats(before(FAN, backwards).T)))
-        for log, backwards in zip(logs_YKF, reverse, strict=True)
-    ]
-    reach_YLF1 = nodes.Reshape(join(nodes, reach, 1), nodes.ints(-1, L, FAN, 1))
-    carried_YL1V = nodes.Reshape(carried, nodes.ints(-1, L, 1, V))
-    entering_YLFV = nodes.Add(own_YLFV, nodes.Mul(reach_YLF1, carried_YL1V))
-    entering_YFLV = nodes.Transpose(entering_YLFV, perm=[0, 2, 1, 3])
-    entering = nodes.Reshape(entering_YFLV, nodes.Concat(images, nodes.ints(-1, L, V), axis=0))
-    return nodes.Slice(entering, nodes.ints(0), count, nodes.ints(1))
+    reach = nodes.Exp(nodes.MatMul(log_YKF, nodes.floats(before(FAN, reverse).T)))
+    reach_YKF1 = nodes.Reshape(reach, nodes.ints(-1, K, FAN, 1))
+    carried_YK1V = nodes.Reshape(carried, nodes.ints(-1, K, 1, V))
+    entering_YKFV = nodes.Add(own_YKFV, nodes.Mul(reach_YKF1, carried_YK1V))
+    entering_XNKV = of_image(nodes.Transpose(entering_YKFV, perm=[0, 2, 1, 3]), K, V)
+    return nodes.Slice(entering_XNKV, nodes.ints(0), count, nodes.ints(1))
 
 
-def _among_all(
-    nodes: Nodes,
-    state_XNLV: str,
-    logs_XNK: Sequence[str],
-    reverse: Sequence[bool],
-    sizes: tuple[int, int],
-) -> str:
+def _among_all(nodes: Nodes, state_XNKV: str, log_XNK: str, reverse: bool, K: int) -> str:
     """The same in one product, for a number of groups unknown when the file is written."""
-    K, _ = sizes
-    count = nodes.Slice(nodes.Shape(state_XNLV), nodes.ints(1), nodes.ints(2))
+    count = nodes.Slice(nodes.Shape(state_XNKV), nodes.ints(1), nodes.ints(2))
     one = nodes.constant(np.array(1, np.int64))
     places = nodes.Range(
         nodes.constant(np.array(0, np.int64)), nodes.Squeeze(count, nodes.ints(0)), one
@@ -107,25 +88,17 @@ def _among_all(
     to = nodes.Reshape(places, nodes.ints(1, -1, 1))
     source = nodes.Reshape(places, nodes.ints(1, 1, -1))
     middle = nodes.Reshape(places, nodes.ints(-1, 1, 1))
+    less = (lambda x, y: nodes.Less(y, x)) if reverse else nodes.Less
+    between = nodes.And(less(source, middle), less(middle, to))
     square = nodes.Concat(count, nodes.ints(-1), axis=0)
-    weights = []
-    for log_XNK, backwards in zip(logs_XNK, reverse, strict=True):
-        less = (lambda x, y: nodes.Less(y, x)) if backwards else nodes.Less
-        between = nodes.And(less(source, middle), less(middle, to))
-        sums = nodes.Reshape(nodes.Cast(between, to=onnx.TensorProto.FLOAT), square)
-        mask = nodes.Reshape(
-            nodes.Cast(less(source, to), to=onnx.TensorProto.FLOAT), nodes.ints(1, -1)
-        )
-        log_XKN = nodes.Transpose(log_XNK, perm=[0, 2, 1])
-        weights.append(nodes.Mul(nodes.Exp(nodes.MatMul(log_XKN, sums)), mask))
-    shape = nodes.Concat(nodes.ints(-1, K * len(reverse)), count, count, axis=0)
-    weights_XLNN = nodes.Reshape(join(nodes, weights, 1), shape)
-    state_XLNV = nodes.Transpose(state_XNLV, perm=[0, 2, 1, 3])
-    return nodes.Transpose(nodes.MatMul(weights_XLNN, state_XLNV), perm=[0, 2, 1, 3])
-
-
-def join(nodes: Nodes, parts: Sequence[str], axis: int) -> str:
-    return nodes.Concat(*parts, axis=axis) if len(parts) > 1 else parts[0]
+    sums = nodes.Reshape(nodes.Cast(between, to=onnx.TensorProto.FLOAT), square)
+    mask = nodes.Reshape(nodes.Cast(less(source, to), to=onnx.TensorProto.FLOAT), nodes.ints(1, -1))
+    log_XKN = nodes.Transpose(log_XNK, perm=[0, 2, 1])
+    weights = nodes.Mul(nodes.Exp(nodes.MatMul(log_XKN, sums)), mask)
+    shape = nodes.Concat(nodes.ints(-1, K), count, count, axis=0)
+    state_XKNV = nodes.Transpose(state_XNKV, perm=[0, 2, 1, 3])
+    entering_XKNV = nodes.MatMul(nodes.Reshape(weights, shape), state_XKNV)
+    return nodes.Transpose(entering_XKNV, perm=[0, 2, 1, 3])
 
 
 def before(count: int, backwards: bool) -> np.ndarray:

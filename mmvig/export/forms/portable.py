@@ -16,7 +16,7 @@ directions, D channels of K or V.
 import numpy as np
 
 from .attention import Attention, Direction, negative_log_sigmoid
-from .levels import before, entering_states, join
+from .levels import before, entering_states
 from .nodes import Nodes
 
 # Scores cost C decays a token, states in chunks 2 K V / C numbers.
@@ -107,7 +107,7 @@ class Groups:
         state = nodes.Reshape(left_GKV, self.layout.of_image(-1, K, V))
         log = nodes.ReduceSum(self.log_PN, nodes.ints(0), keepdims=0)
         log_XNK = nodes.Reshape(log, self.layout.of_image(-1, K))
-        entering = entering_states(nodes, state, [log_XNK], [self.reverse], (K, V))
+        entering = entering_states(nodes, state, log_XNK, self.reverse, (K, V))
         return nodes.Reshape(entering, nodes.ints(-1, K, V))
 
 
@@ -166,7 +166,8 @@ def _scores(
     A token reads itself once in each direction.
     """
     sums, weights = _pair_sums(directions)
-    decay_CCMK = nodes.Reshape(decay(sums, join(nodes, gates, 0)), nodes.ints(CHUNK, CHUNK, -1, K))
+    both = nodes.Concat(*gates, axis=0) if len(gates) > 1 else gates[0]
+    decay_CCMK = nodes.Reshape(decay(sums, both), nodes.ints(CHUNK, CHUNK, -1, K))
     keys_CCMK = nodes.Mul(decay_CCMK, k_CMK)
     # Not a product of matrices: those of one row cost more than this pass over memory.
     products_CCMK = nodes.Mul(keys_CCMK, nodes.Reshape(q_CMK, nodes.ints(CHUNK, 1, -1, K)))
