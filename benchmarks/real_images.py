@@ -1,7 +1,7 @@
 """Real images, from scratch: ViG nano and the backbones that people would take instead.
 
     python -m benchmarks.real_images all           # everything that the CSV lacks
-    python -m benchmarks.real_images search        # a learning rate for each, on a quarter
+    python -m benchmarks.real_images search        # a learning rate for each, on a third
     python -m benchmarks.real_images iterations    # trainings of equal length
     python -m benchmarks.real_images time          # of the peers, trainings of equal CPU time
     python -m benchmarks.real_images table         # prints and draws the rows of the CSV
@@ -15,7 +15,7 @@ peer as many iterations, with a schedule of that length, as cost the CPU time of
 seconds of the search; where these are its iterations within `ALIKE`, it has no training of its own.
 
 The lengths in `SETS` are shorter than the configs' own, so that all trainings and evaluations of
-nuclei fit into about 5 CPU hours and those of blood cells into 2; `--iterations` changes them. What
+nuclei fit into about 4 CPU hours and those of blood cells into 2; `--iterations` changes them. What
 is missing is told with its hours, as far as seconds per step are known.
 
 Each training is a process with one thread, and its seconds are CPU time, which other work on the
@@ -48,7 +48,7 @@ from benchmarks.rows import merge, origin, read
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = ('search', 'iterations', 'time')
 RATES = (5e-4, 1e-3, 2e-3)
-SEARCH_SHARE = 1 / 4  # of the iterations
+SEARCH_SHARE = 1 / 3  # of the iterations
 SEARCH_EVERY = 3  # validation image that it evaluates on
 EVALUATIONS = 3  # of the trainings that are drawn as lines; others are evaluated at the end
 KEY = ('kind', 'set', 'backbone', 'seed', 'rate', 'iterations', 'iteration')
@@ -65,8 +65,8 @@ class Set(NamedTuple):
 
 
 SETS = {
-    'nuclei': Set('nuclei_maskrcnn', 650, shown=(18, 27, 39, 114)),  # of four kinds
-    'bccd': Set('bccd_retinanet', 600, shown=(0, 21, 43, 65)),
+    'nuclei': Set('nuclei_maskrcnn', 486, shown=(18, 27, 39, 114)),  # of four kinds
+    'bccd': Set('bccd_retinanet', 450, shown=(0, 21, 43, 65)),
 }
 
 
