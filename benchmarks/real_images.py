@@ -209,13 +209,17 @@ def say(line: str) -> None:
 
 
 def picture(args: argparse.Namespace) -> None:
+    from mmengine.config import Config
+
     from benchmarks.real_picture import draw_sheet
 
     for name in args.sets:
         jobs = (job for job in plan('iterations', args) if job.set == name)
         job = next(job for job in jobs if job.backbone == 'vig')
         target = args.pictures / f'real_{name}.jpg'
-        draw_sheet(job.work_dir(args.work), SETS[name].shown, target)
+        work_dir = job.work_dir(args.work)
+        checkpoint = (work_dir / 'last_checkpoint').read_text().strip()
+        draw_sheet(Config.fromfile(work_dir / 'training.py'), checkpoint, SETS[name].shown, target)
         say(f'{target}')
 
 

@@ -1,5 +1,9 @@
-"""Truth beside prediction on validation images, the outlines of objects over the photo."""
+"""Truth beside prediction on validation images, the outlines of objects over the photo.
 
+python -m benchmarks.real_picture CONFIG CHECKPOINT --images 18 27 39 114 --out docs/nuclei.jpg
+"""
+
+import argparse
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +23,9 @@ GAP = 6
 COLORS = ((60, 220, 60), (240, 150, 30), (60, 90, 240), (40, 210, 230))  # BGR
 
 
-def draw_sheet(work_dir: Path, shown: Sequence[int], target: Path) -> None:
-    """Images at these places of the validation set, by the last checkpoint of a training."""
-    cfg = Config.fromfile(work_dir / 'training.py')
-    model = init_detector(cfg, (work_dir / 'last_checkpoint').read_text().strip(), device='cpu')
+def draw_sheet(cfg: Config, checkpoint: str, shown: Sequence[int], target: Path) -> None:
+    """Images at these places of the validation set."""
+    model = init_detector(cfg, checkpoint, device='cpu')
     init_default_scope('mmdet')
     dataset = DATASETS.build(cfg.val_dataloader.dataset)
     with tempfile.TemporaryDirectory() as folder:
@@ -64,3 +67,17 @@ def as_array(values) -> np.ndarray:
     """Of masks and boxes in any of mmdet's forms."""
     values = getattr(values, 'masks', getattr(values, 'tensor', values))
     return values if isinstance(values, np.ndarray) else values.cpu().numpy()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('config', type=Path)
+    parser.add_argument('checkpoint')
+    parser.add_argument('--images', nargs='+', type=int, required=True, help='their places')
+    parser.add_argument('--out', type=Path, required=True)
+    args = parser.parse_args(argv)
+    draw_sheet(Config.fromfile(args.config), args.checkpoint, args.images, args.out)
+
+
+if __name__ == '__main__':
+    main()

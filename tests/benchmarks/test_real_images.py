@@ -11,9 +11,8 @@ import pytest
 from mmengine.runner import Runner
 from yapf.yapflib import yapf_api
 
-from benchmarks import real_images, real_report, real_training
+from benchmarks import real_images, real_picture, real_report, real_training
 from benchmarks.real_images import Job
-from benchmarks.real_picture import draw_sheet
 from mmvig.engine.resume.checkpoint_hook import _ResumedIterator
 from tests.support.cli import _format_code, forget_runs
 from tests.support.real_sets import write_sets
@@ -162,8 +161,11 @@ def test_truth_beside_prediction(trained):
     """Checkpoints are kept of the trainings that pictures are drawn of."""
     assert not list(trained.folder.glob('work/bccd/vig/search*/*.pth'))
     (measured,) = trained.folder.glob('work/bccd/vig/iterations*/measured.json')
-    draw_sheet(measured.parent, (0, 1), trained.folder / 'shown/sheet.jpg')
-    assert cv2.imread(str(trained.folder / 'shown/sheet.jpg')).shape[1] == 4 * (480 + 6)
+    config = str(measured.parent / 'training.py')
+    checkpoint = (measured.parent / 'last_checkpoint').read_text().strip()
+    sheet = trained.folder / 'shown/sheet.jpg'
+    real_picture.main([config, checkpoint, '--images', '0', '1', '--out', str(sheet)])
+    assert cv2.imread(str(sheet)).shape[1] == 4 * (480 + 6)
 
 
 def row(kind: str, backbone: str, seconds: float, seed: int = 0, ap: float = 0.4, **more) -> dict:
