@@ -18,7 +18,7 @@ COLUMNS = (
     'backbone', 'parameters', 'CPU s / step', 'learning rate', 'seeds',
     'CPU min', 'box AP', 'mask AP', 'iterations', 'CPU min', 'box AP', 'mask AP',
 )  # fmt: skip
-ALIKE = 0.05  # trainings of equal iterations count as of equal time if they cost it within this
+ALIKE = 0.08  # trainings of equal iterations count as of equal time if they cost it within this
 NOTE = 'The first three results are those of equal iterations, the last three those of equal time.'
 
 
