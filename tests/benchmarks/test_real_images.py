@@ -178,7 +178,7 @@ def row(kind: str, backbone: str, seconds: float, seed: int = 0, ap: float = 0.4
 
 def planned(rows: list[dict], *words: str, monkeypatch) -> list[Job]:
     monkeypatch.setattr(real_images, 'read_rows', lambda path: rows)
-    args = real_images.parse_args(['time', '--sets', 'nuclei', *words])
+    args = real_images.parse_args(['time', '--sets', 'nuclei', '--iterations', '650', *words])
     return list(real_images.plan('time', args))
 
 
