@@ -47,7 +47,7 @@ from benchmarks.rows import merge, origin, read
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = ('search', 'iterations', 'time')
-RATES = (5e-4, 1e-3, 2e-3)
+RATES = (2.5e-4, 5e-4, 1e-3, 2e-3)
 SEARCH_SHARE = 1 / 3  # of the iterations
 SEARCH_EVERY = 3  # validation image that it evaluates on
 EVALUATIONS = 3  # of the trainings that are drawn as lines; others are evaluated at the end
