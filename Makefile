@@ -3,8 +3,8 @@ VENV ?= .venv
 PYTHON_IN_VENV = $(VENV)/bin/python
 # Files of tests go to two processes of one thread each: faster than one process of two threads. A
 # test that hangs shows the stacks of all threads and then ends its process, and a lost process the
-# run.
-PYTEST = OMP_NUM_THREADS=1 $(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
+# run. Bytecode is kept, which the environment of containers often forbids.
+PYTEST = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PYTHON_IN_VENV) -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 	--max-worker-restart 0 --timeout 600 --timeout-method thread -o faulthandler_timeout=580
 
 .PHONY: env env-openmmlab demo demo-seg test test-openmmlab lint soak fuzz test-fast

@@ -14,7 +14,7 @@ from yapf.yapflib import yapf_api
 from benchmarks import real_images, real_picture, real_report, real_training
 from benchmarks.real_images import Job
 from mmvig.engine.resume.checkpoint_hook import _ResumedIterator
-from tests.support.cli import _format_code, forget_runs
+from tests.support.cli import forget_runs, unformatted
 from tests.support.real_sets import write_sets
 
 
@@ -88,7 +88,7 @@ def trained(tmp_path_factory):
         patch.chdir(folder)
         patch.setenv('MMVIG_REAL_DATA', str(write_sets(folder / 'sets')))
         patch.setattr(sys, 'argv', ['real_images'])  # what rows keep as their command
-        patch.setattr(yapf_api, 'FormatCode', _format_code)
+        patch.setattr(yapf_api, 'FormatCode', unformatted)
         patch.setattr(real_images, 'start', Training)
         patch.setattr(real_images, 'EVALUATIONS', 2)
         patch.setattr(real_training, 'time', clock)

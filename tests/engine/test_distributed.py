@@ -47,8 +47,8 @@ train_cfg = dict(max_epochs=2, val_interval=10)
 KILL = "dict(type='Strike', signal_name='SIGKILL', rank=1, iteration=8)"
 STOP = "dict(type='Strike', signal_name='SIGSTOP', rank=1, iteration=1)"
 FSDP = repr(str(ROOT / 'configs/_base_/fsdp.py'))
-# Largest relative difference seen between orders of summation: 5e-7 in losses of 1.2 to 1.9, but 2e-6
-# in the tenth, which changes by 1.3e-6 when all pixels do by 2e-7.
+# Largest relative difference seen between orders of summation: 5e-7 in losses of 1.2 to 1.9, but
+# 2e-6 in the tenth, which changes by 1.3e-6 when all pixels do by 2e-7.
 ROUNDING = 5e-6
 
 
