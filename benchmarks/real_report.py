@@ -160,8 +160,8 @@ def cells(rows: Iterable[Row], name: str, backbone: str) -> list[str] | None:
         backbone, f'{int(first["backbone_parameters"]) / 1e6:.2f} M',
         f'{statistics.median(map(per_step, equal)):.2f}', first['rate'], str(len(equal)),
     ]  # fmt: skip
-    for found in (equal, timed):
-        if found is timed:
+    for found, of_time in ((equal, False), (timed, True)):
+        if of_time:
             line.append(timed[0]['iterations'] if timed else '–')
         for column, form in (('cpu_seconds', '.1f'), ('bbox_mAP', '.3f'), ('segm_mAP', '.3f')):
             values = [float(row[column]) for row in found if row[column]]

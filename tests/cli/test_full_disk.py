@@ -26,7 +26,7 @@ def full_disk():
 
 @pytest.fixture
 def small_disk(input_folder):
-    """A file system at work_dirs that `small_disk()` leaves 64 KiB free of."""
+    """A file system at work_dirs that `small_disk()` leaves 256 KiB free of."""
     place = input_folder / 'work_dirs'
     place.mkdir()
     mount = subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', place], capture_output=True, text=True)
@@ -36,7 +36,7 @@ def small_disk(input_folder):
     def fill() -> None:
         space = os.statvfs(place)
         used = (space.f_blocks - space.f_bfree) * space.f_frsize
-        options = f'remount,size={used + 2**16}'
+        options = f'remount,size={used + 2**18}'
         subprocess.run(['mount', '-o', options, place], check=True)
 
     yield fill
