@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmengine.visualization import Visualizer
 from yapf.yapflib import yapf_api
 
@@ -73,11 +73,12 @@ def unformatted(text: str, **settings) -> tuple[str, bool]:
 
 
 def forget_runs() -> None:
-    """Forget visualizers and loggers of earlier runs in this process.
+    """Forget visualizers, loggers and message hubs of earlier runs in this process.
 
-    mmengine gives hooks the first visualizer, and messages to a logger whose files are closed.
+    mmengine gives hooks the first visualizer, messages to a logger whose files are closed, and a
+    run that starts within a second of another, by a config of the same name, all that one's values.
     """
-    kinds = [Visualizer, MMLogger]
+    kinds = [Visualizer, MMLogger, MessageHub]
     while kinds:
         kind = kinds.pop()
         kind._instance_dict.clear()
