@@ -16,6 +16,10 @@ ROOT = Path(__file__).resolve().parents[1]
 if not torch.cuda.is_available():
     os.environ.setdefault('TRITON_INTERPRET', '1')
 
+# Torch's compiler builds six programs, 10 s, to see which vectors it may use; for what the tests
+# compile, single numbers are as good and sooner compiled. Processes that they start inherit it.
+os.environ.setdefault('TORCHINDUCTOR_VEC_ISA_OK', '0')
+
 # Examples chosen by hypothesis: a few fixed ones in the suite, many new ones in `make fuzz`. The
 # operator's tests do without it, but for those (`tests/kernels/conftest.py`).
 if find_spec('hypothesis'):

@@ -140,12 +140,11 @@ torch.save([package(image) for image in torch.load(images)], maps)
 """
 
 
-# A quarter of the time: what is compiled once needs neither headers in advance nor wide vectors.
+# What is compiled once needs no headers in advance.
 QUICKLY = {
     'aot_inductor.compile_wrapper_opt_level': 'O0',
     'aot_inductor.precompile_headers': False,
     'cpp_cache_precompile_headers': False,
-    'cpp.simdlen': 1,
 }
 
 

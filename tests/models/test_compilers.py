@@ -19,10 +19,8 @@ SMALLEST = {
 }
 
 
-# Graphs and gradients are the same for every compiler. Torch's own, which takes half a minute for a
-# backbone, is tried on one; its code for AVX-512 would take twice as long.
+# Graphs and gradients are the same for every compiler. Torch's own is tried on one.
 COMPILERS = dict.fromkeys(SMALLEST, 'aot_eager') | {'MultiScaleViG': 'inductor'}
-QUICKLY = {'cpp.simdlen': 1, 'compile_threads': 1}
 
 
 @pytest.mark.slow
@@ -33,7 +31,7 @@ def test_compiles_as_one_graph(name):
     image = torch.randn(1, 3, 40, 56)
     weights = [p for p in model.parameters() if p.requires_grad]
     gradients = []
-    with torch._inductor.config.patch(QUICKLY):
+    with torch._inductor.config.patch(compile_threads=1):
         for function in (model, torch.compile(model, backend=COMPILERS[name], fullgraph=True)):
             maps = function(image)
             loss = sum(x.square().mean() for x in maps)
