@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import functools
 import gc
 import os
 import shutil
@@ -19,6 +20,12 @@ if not torch.cuda.is_available():
 # Torch's compiler builds six programs, 10 s, to see which vectors it may use; for what the tests
 # compile, single numbers are as good and sooner compiled. Processes that they start inherit it.
 os.environ.setdefault('TORCHINDUCTOR_VEC_ISA_OK', '0')
+
+# For each config that inherits one of a host's, mmengine parses the descriptions of all its models.
+if find_spec('mmengine'):
+    import mmengine.config.utils
+
+    mmengine.config.utils.load = functools.cache(mmengine.config.utils.load)
 
 # Examples chosen by hypothesis: a few fixed ones in the suite, many new ones in `make fuzz`. The
 # operator's tests do without it, but for those (`tests/kernels/conftest.py`).

@@ -12,7 +12,7 @@ from tests.support.exports import META, segmentation_config, segmentation_model
 def inputs(tmp_path_factory):
     """A config and a checkpoint of its model."""
     folder = tmp_path_factory.mktemp('inputs')
-    cfg = segmentation_config()
+    cfg = segmentation_config(stages=1)
     model = segmentation_model(cfg)
     cfg.dump(folder / 'seg.py')
     torch.save(

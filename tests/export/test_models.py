@@ -99,7 +99,7 @@ def test_logits_are_those_of_mmseg_at_any_size(small_segmentor, tmp_path):
 
 @pytest.mark.slow
 def test_labels_instead_of_logits(tmp_path):
-    cfg = segmentation_config()
+    cfg = segmentation_config(stages=1)
     model = make_exportable(segmentation_model(cfg), cfg, output='labels')
     report = export(model, tmp_path / 'labels.onnx', 'portable')
     assert report.error <= 1e-4

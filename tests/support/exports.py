@@ -59,11 +59,13 @@ def traced(name: str, cache: dict) -> tuple[Exportable, onnx.ModelProto]:
     return cache[name]
 
 
-def segmentation_config(**model) -> Config:
-    """UperNet of the mini set on a backbone of two stages; `model` over its model."""
+def segmentation_config(stages: int = 2, **model) -> Config:
+    """UperNet of the mini set on a backbone of one or two stages; `model` over its model."""
     cfg = Config.fromfile(mmvig.get_config('vig_upernet_mini'))
-    cfg.model.backbone.update(arch=ARCH, out_indices=(0, 1))
-    cfg.model.decode_head.update(in_channels=[32, 64], in_index=[0, 1], channels=8)
+    arch = {name: sizes[:stages] for name, sizes in ARCH.items()}
+    indices = list(range(stages))
+    cfg.model.backbone.update(arch=arch, out_indices=indices)
+    cfg.model.decode_head.update(in_channels=arch['channels'], in_index=indices, channels=8)
     cfg.model.update(auxiliary_head=None, **model)
     return cfg
 
