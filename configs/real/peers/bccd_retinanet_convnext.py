@@ -1,7 +1,8 @@
 """RetinaNet with a light head, a small ConvNeXt, blood cells (BCCD), from random weights.
 
 Command:  python -m mmvig train configs/real/peers/bccd_retinanet_convnext.py
-Expected: not yet measured (python -m benchmarks.real_images).
+Expected: not yet measured at this length; 0.010 box AP after 450 steps, mean of
+          three seeds (python -m benchmarks.real_images).
 Needs:    what bccd_retinanet.py needs, of which this differs in the backbone.
 """
 

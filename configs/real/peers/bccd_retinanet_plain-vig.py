@@ -1,7 +1,8 @@
 """RetinaNet with a light head, plain ViG, blood cells (BCCD), from random weights.
 
 Command:  python -m mmvig train configs/real/peers/bccd_retinanet_plain-vig.py
-Expected: not yet measured (python -m benchmarks.real_images).
+Expected: not yet measured at this length; 0.003 box AP after 450 steps, one seed
+          (python -m benchmarks.real_images).
 Needs:    what bccd_retinanet.py needs, of which this differs in the backbone and the neck.
 """
 
