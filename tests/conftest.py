@@ -21,7 +21,8 @@ if not torch.cuda.is_available():
 # compile, single numbers are as good and sooner compiled. Processes that they start inherit it.
 os.environ.setdefault('TORCHINDUCTOR_VEC_ISA_OK', '0')
 
-# For each config that inherits one of a host's, mmengine parses the descriptions of all its models.
+# For each config that inherits one of a host's, mmengine parses the descriptions of all its models;
+# here once.
 if find_spec('mmengine'):
     import mmengine.config.utils
 

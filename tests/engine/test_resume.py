@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import sys
 import time
 from functools import partial
 
@@ -23,7 +22,7 @@ from mmvig.engine.resume import atomic_file, rng_state
 from mmvig.engine.resume.select import keep_seed, make_resumable, newest_checkpoint
 from mmvig.engine.resume.worker_seeding import seed_by_batch
 from tests.soak.trainings import differences, logs
-from tests.support.commands import ROOT, call
+from tests.support.commands import ROOT
 from tests.support.interruptible_training import LOOPS, Samples, StopAt, Stopped, run
 
 pytestmark = pytest.mark.slow
@@ -271,41 +270,3 @@ def test_random_numbers_follow_from_the_batch_number():
     assert len(set(numbers)) == len(numbers), 'no number is drawn twice'
     infinite = drawn(loader(infinite=True))
     assert drawn(loader(infinite=True, number=3))[:3] == infinite[3:]
-
-
-SOAK = """
-import sys, traceback
-from tests.soak import kills, long_run
-for program, *options in {programs!r}:
-    sys.argv = [program, *options]
-    try:
-        globals()[program].main()
-        print(program, 'ended well')
-    except BaseException:  # of SystemExit, too
-        traceback.print_exc()
-"""
-
-
-@pytest.fixture(scope='module')
-def soaked(workspace, tmp_path_factory):
-    """What two programs of `make soak` said, in one process, as they import the same."""
-    data = ('--data', str(workspace / 'data/mini'))
-    programs = [
-        ('kills', '--kills', '2', '--length', '7', *data),
-        ('long_run', '--steps', '40', '--allowed', '200000', *data),
-    ]
-    place = tmp_path_factory.mktemp('soak')
-    code = SOAK.format(programs=programs)
-    return call(sys.executable, '-c', code, cwd=place, PYTHONPATH=str(ROOT), TMPDIR=str(place))
-
-
-def test_killed_trainings_resume_to_the_last_bit(soaked):
-    """A real training; `make soak` has more of it."""
-    assert 'each ended as the undisturbed one to the last bit' in soaked.stdout, soaked.stderr
-    assert 'kills ended well' in soaked.stdout, soaked.stderr
-
-
-def test_a_long_training_does_not_grow(soaked):
-    """In so few steps only 200 kB a step show, but every tensor and file that is held."""
-    assert '40 steps' in soaked.stdout, soaked.stderr
-    assert 'long_run ended well' in soaked.stdout, soaked.stderr

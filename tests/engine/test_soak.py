@@ -1,10 +1,13 @@
-"""What `make soak` takes for growth."""
+"""What `make soak` takes for growth, and its programs, shortened."""
+
+import sys
 
 import numpy as np
 import pytest
 
 from tests.soak.long_run import ALLOWED, judge
 from tests.soak.memory import PAGE, SIZES
+from tests.support.commands import ROOT, call
 
 pytestmark = pytest.mark.slow
 
@@ -37,3 +40,41 @@ def test_one_object_kept_per_block_is_found(name):
     held = list(range(STEPS // len(SIZES)))
     (finding,) = judge(measured(**{name: held})).findings(ALLOWED)
     assert name in finding
+
+
+SOAK = """
+import sys, traceback
+from tests.soak import kills, long_run
+for program, *options in {programs!r}:
+    sys.argv = [program, *options]
+    try:
+        globals()[program].main()
+        print(program, 'ended well')
+    except BaseException:  # of SystemExit, too
+        traceback.print_exc()
+"""
+
+
+@pytest.fixture(scope='module')
+def soaked(workspace, tmp_path_factory):
+    """What two programs of `make soak` said, in one process, as they import the same."""
+    data = ('--data', str(workspace / 'data/mini'))
+    programs = [
+        ('kills', '--kills', '2', '--length', '7', *data),
+        ('long_run', '--steps', '40', '--allowed', '200000', *data),
+    ]
+    place = tmp_path_factory.mktemp('soak')
+    code = SOAK.format(programs=programs)
+    return call(sys.executable, '-c', code, cwd=place, PYTHONPATH=str(ROOT), TMPDIR=str(place))
+
+
+def test_killed_trainings_resume_to_the_last_bit(soaked):
+    """A real training; `make soak` has more of it."""
+    assert 'each ended as the undisturbed one to the last bit' in soaked.stdout, soaked.stderr
+    assert 'kills ended well' in soaked.stdout, soaked.stderr
+
+
+def test_a_long_training_does_not_grow(soaked):
+    """In so few steps only 200 kB a step show, but every tensor and file that is held."""
+    assert '40 steps' in soaked.stdout, soaked.stderr
+    assert 'long_run ended well' in soaked.stdout, soaked.stderr

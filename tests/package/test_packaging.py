@@ -98,8 +98,7 @@ def installed(wheel, tmp_path_factory):
     return python
 
 
-def test_an_installed_wheel_trains_and_predicts(installed, workspace, tmp_path):
-    (tmp_path / 'data').symlink_to(workspace / 'data')
+def test_an_installed_wheel_trains_and_predicts(installed, tmp_path):
     where = call(
         installed, '-c', "import mmvig; print(mmvig.__file__, mmvig.get_config('vig_maskrcnn'))",
         cwd=tmp_path,
