@@ -79,6 +79,7 @@ class Job(NamedTuple):
     seed: int
     rate: float
     iterations: int
+    scale: float | None = None  # of images over the files' own, else the config's
 
     @property
     def config(self) -> str:
@@ -87,11 +88,12 @@ class Job(NamedTuple):
 
     def work_dir(self, root: Path) -> Path:
         last = f'{self.kind}_{self.iterations}_{self.rate:g}_{self.seed}'
+        last += f'_{self.scale:g}' if self.scale else ''
         return root / self.set / self.backbone / last
 
     def is_done(self, rows: Iterable[dict[str, str]]) -> bool:
-        key = (*map(str, self), str(self.iterations))
-        return any(key == tuple(row[name] for name in KEY) for row in rows)
+        wanted = self._asdict() | dict(scale=self.scale or '', iteration=self.iterations)
+        return any(all(row.get(k, '') == str(v) for k, v in wanted.items()) for row in rows)
 
 
 def plan(kind: str, args: argparse.Namespace) -> Iterator[Job]:
@@ -148,6 +150,7 @@ def arguments(job: Job, work_dir: Path) -> list[str]:
         str(ROOT / f'configs/{job.config}.py'), str(work_dir), '--iterations', str(job.iterations),
         '--evaluations', str(evaluations), '--every', str(every),
         '--rate', str(job.rate), '--seed', str(job.seed),
+        *(['--scale', str(job.scale)] if job.scale else []),
     ]  # fmt: skip
 
 

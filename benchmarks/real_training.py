@@ -9,7 +9,7 @@ written last.
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -34,7 +34,8 @@ class TrainingSecondsHook(Hook):
     """Logs with each evaluation the CPU seconds of all iterations before it, over all threads.
 
     Reading images counts; evaluations do not, nor what precedes the first iteration of a start, nor
-    iterations after the last checkpoint of a training that was stopped, which are repeated.
+    iterations after the last checkpoint of a training that was stopped, which are repeated. Of
+    evaluations it logs the seconds of an image, from what is read to what is found.
     """
 
     priority = 'VERY_HIGH'  # before the checkpoint is saved, which holds the seconds
@@ -55,8 +56,19 @@ class TrainingSecondsHook(Hook):
         self._since = now
         runner.message_hub.update_info(SECONDS, self._seconds)
 
+    def before_val_epoch(self, runner) -> None:
+        self._evaluation = 0.0
+
+    def before_val_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        self._evaluation -= time.process_time()
+
+    def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        self._evaluation += time.process_time()
+
     def after_val_epoch(self, runner, metrics=None) -> None:
+        each = self._evaluation / len(runner.val_dataloader.dataset)
         runner.message_hub.update_scalar('val/cpu_seconds', self._seconds)
+        runner.message_hub.update_scalar('val/cpu_seconds_of_an_image', each)
         self._since = time.process_time()
 
 
@@ -87,6 +99,24 @@ def prepare(cfg: Config, iterations: int, evaluations: int, rate: float, seed: i
     cfg.custom_hooks = [dict(type='TrainingSecondsHook')]
 
 
+def set_scale(cfg: Config, scale: float) -> None:
+    """Give images a size times that of their files; crops see what they saw."""
+    loaders = (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader)
+    datasets = [loader.dataset for loader in loaders]
+    (own,) = (step.scale_factor for step in resizes(datasets[1].pipeline))
+    for dataset in datasets:
+        for step in resizes(dataset.pipeline):
+            step.scale_factor *= scale / own
+
+
+def resizes(pipeline: Iterable[dict]) -> Iterator[dict]:
+    for step in pipeline:
+        if step['type'] == 'Resize':
+            yield step
+        for choice in step.get('transforms', ()):
+            yield from resizes(choice)
+
+
 def evaluate_every(cfg: Config, step: int, work_dir: Path) -> None:
     """Evaluate on every `step`-th image of the validation set only."""
     dataset = cfg.val_dataloader.dataset
@@ -107,7 +137,10 @@ def points(work_dir: Path, kinds: Sequence[str]) -> list[dict[str, float]]:
     curves = read_run(work_dir).metrics
     values = {name: {p.step: p.value for p in curve} for name, curve in curves.items()}
     return [
-        dict(iteration=int(step), cpu_seconds=round(seconds, 1))
+        dict(
+            iteration=int(step), cpu_seconds=round(seconds, 1),
+            cpu_seconds_of_an_image=round(values['cpu_seconds_of_an_image'][step], 3),
+        )
         | {
             f'{kind}_mAP': values.get(f'coco/{kind}_mAP', {}).get(step, 0.0)
             if kind in kinds
@@ -115,7 +148,7 @@ def points(work_dir: Path, kinds: Sequence[str]) -> list[dict[str, float]]:
             for kind in KINDS
         }
         for step, seconds in sorted(values['cpu_seconds'].items())
-    ]
+    ]  # fmt: skip
 
 
 def count(model: torch.nn.Module) -> int:
@@ -131,9 +164,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('--every', type=int, default=1, help='n-th validation image to evaluate on')
     parser.add_argument('--rate', type=float, default=1e-3)
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--scale', type=float, help="of images over the files' own")
     args = parser.parse_args(argv)
     cfg = Config.fromfile(args.config)
     prepare(cfg, args.iterations, args.evaluations, args.rate, args.seed)
+    if args.scale:
+        set_scale(cfg, args.scale)
     args.work_dir.mkdir(parents=True, exist_ok=True)
     if args.every > 1:
         evaluate_every(cfg, args.every, args.work_dir)
