@@ -176,7 +176,7 @@ def measure_size(image: np.ndarray, folder: Path, args: argparse.Namespace) -> I
 
     for name, runtime in runs:
         key = name, runtime
-        swin = 'swin-t', runtime if ('swin-t', runtime) in runs else 'onnxruntime contrib'
+        swin = 'swin-t', 'onnxruntime contrib' if runtime in ONLY_OURS else runtime
         row = dict(
             model=name, runtime=runtime, height=height, width=width, device=device_name('cpu'),
             allocator=allocator(), ms=round(statistics.median(r[key] for r in rounds), 1),

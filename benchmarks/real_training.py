@@ -42,6 +42,7 @@ class TrainingSecondsHook(Hook):
 
     def before_train(self, runner) -> None:
         self._seconds = runner.message_hub.get_info(SECONDS, 0.0)
+        self._evaluation = 0.0
 
     def before_train_epoch(self, runner) -> None:
         self._since = None
@@ -56,9 +57,6 @@ class TrainingSecondsHook(Hook):
         self._since = now
         runner.message_hub.update_info(SECONDS, self._seconds)
 
-    def before_val_epoch(self, runner) -> None:
-        self._evaluation = 0.0
-
     def before_val_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         self._evaluation -= time.process_time()
 
@@ -70,6 +68,7 @@ class TrainingSecondsHook(Hook):
         runner.message_hub.update_scalar('val/cpu_seconds', self._seconds)
         runner.message_hub.update_scalar('val/cpu_seconds_of_an_image', each)
         self._since = time.process_time()
+        self._evaluation = 0.0
 
 
 def prepare(cfg: Config, iterations: int, evaluations: int, rate: float, seed: int) -> None:

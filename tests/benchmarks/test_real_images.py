@@ -222,7 +222,7 @@ def test_without_a_search_equal_time_follows_equal_iterations(monkeypatch):
     rows = [row('iterations', 'vig', 90), row('iterations', 'swin', 180)]
     words = ('--backbones', 'swin', '--seeds', '7', '--rates', '1e-3')
     (job,) = planned(rows, *words, monkeypatch=monkeypatch)
-    assert job == ('time', 'nuclei', 'swin', 7, 1e-3, 325)
+    assert job == Job('time', 'nuclei', 'swin', 7, 1e-3, 325)
 
 
 @pytest.mark.parametrize(
