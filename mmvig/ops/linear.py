@@ -13,6 +13,7 @@ linear layers.
 
 import math
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -74,9 +75,15 @@ class _Linear(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         if _products.weights is not None:
             _products.weights.append(weight)
-        if weight is _products.unread:
+        is_result = weight is _products.result
+        if is_result and not _products.is_result_read:
             return x.new_empty(*x.shape[:-1], len(weight))
-        y_TN = matmul(x.flatten(0, -2), weight, bias)
+        if _products.known:
+            y_TN = _products.known.popleft()
+        else:
+            y_TN = matmul(x.flatten(0, -2), weight, bias)
+        if _products.kept is not None and not is_result:
+            _products.kept.append(y_TN)
         # Not a view: an in-place add to a view (CopySlices) costs three copies in autograd.
         return torch.ops.aten._unsafe_view(y_TN, (*x.shape[:-1], len(weight)))
 
@@ -95,8 +102,11 @@ class _Linear(torch.autograd.Function):
 
 class _Products(threading.local):
     weights: list[Tensor] | None = None  # of the products computed, while someone asks for them
-    unread: Tensor | None = None
+    result: Tensor | None = None  # the weight of the product that a chunk's result is
+    is_result_read: bool = True
     copies: dict[int, tuple[Tensor, Tensor]] | None = None  # of weights that are used again
+    kept: deque[Tensor] | None = None  # results of the products computed, in order
+    known: deque[Tensor] | None = None  # results of those to come
 
 
 _products = _Products()
@@ -119,17 +129,29 @@ def weight_of_result(function: Callable[[], Tensor]) -> Tensor | None:
 
 
 @contextmanager
-def repeated_products(unread: Tensor | None = None) -> Iterator[None]:
+def repeated_products(
+    result: Tensor | None = None,
+    *,
+    kept: deque[Tensor] | None = None,
+    known: deque[Tensor] | None = None,
+    is_result_read: bool = True,
+) -> Iterator[None]:
     """In here the same products are computed of one chunk of tokens after the other.
 
     Args:
-        unread: the weight of a product whose result is not read, only its gradient: it is left out.
+        result: the weight of the product that a chunk's result is, by `weight_of_result`.
+        kept: takes what the products are, but those of `result`.
+        known: what was kept before, of the same chunks: each is taken out of it in the place of
+            computing it again. Where it is empty, products are computed.
+        is_result_read: else the product of `result` is left out: only its gradient is read.
     """
-    _products.unread, _products.copies = unread, {}
+    _products.result, _products.is_result_read = result, is_result_read
+    _products.copies, _products.kept, _products.known = {}, kept, known
     try:
         yield
     finally:
-        _products.unread = _products.copies = None
+        _products.result, _products.is_result_read = None, True
+        _products.copies = _products.kept = _products.known = None
 
 
 def _laid_out(weight_NC: Tensor, tokens: int) -> Tensor:

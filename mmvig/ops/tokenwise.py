@@ -2,12 +2,13 @@
 
 The hidden layer of an MLP over an 800×1344 image takes more than a hundred MiB, and so does the
 result of every pointwise step after it: memory that the system hands out page by page. In chunks
-the intermediate results stay in cache, and the backward pass recomputes them, so that only inputs
-and outputs are ever written in full. The numbers equal those of one call up to rounding. Under
-autocast a chunk also holds what goes from one precision to the other.
+the intermediate results stay in cache. Of these only what products are is kept for the backward
+pass, and not that under autocast; the rest is computed again. The numbers equal those of one call
+up to rounding. Under autocast a chunk also holds what goes from one precision to the other.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 
 import torch
@@ -82,13 +83,18 @@ def _chunks(tokens: int, most: int) -> list[slice]:
 class _Tokenwise(torch.autograd.Function):
     @staticmethod
     def forward(ctx, function, num_tokens: int, *tensors: Tensor) -> Tensor:
-        ctx.function, ctx.num_tokens = function, num_tokens
-        ctx.autocast = torch.is_autocast_enabled('cpu'), torch.get_autocast_dtype('cpu')
+        autocast = torch.is_autocast_enabled('cpu'), torch.get_autocast_dtype('cpu')
+        ctx.run = torch.enable_grad()(torch.autocast('cpu', autocast[1], autocast[0])(function))
+        ctx.num_tokens, ctx.most = num_tokens, _most_tokens(autocast[0])
         ctx.save_for_backward(*tensors)
         tokens = [x.flatten(0, -2) for x in tensors[:num_tokens]]
+        ctx.result = ctx.products = None
+        if any(ctx.needs_input_grad):
+            ctx.result = weight_of_result(lambda: ctx.run(*(x[:1].detach() for x in tokens)))
+            ctx.products = deque()
         out = None
-        with repeated_products():
-            for chunk in _chunks(len(tokens[0]), _most_tokens(ctx.autocast[0])):
+        with repeated_products(ctx.result, kept=ctx.products):
+            for chunk in _chunks(len(tokens[0]), ctx.most):
                 part = function(*(x[chunk] for x in tokens))
                 if out is None:
                     out = part.new_empty(*tensors[0].shape[:-1], part.shape[-1])
@@ -104,18 +110,17 @@ class _Tokenwise(torch.autograd.Function):
         d_rows = d_out.flatten(0, -2)
         d_tokens = [torch.empty_like(x) for x in tokens]
         d_parameters = [torch.zeros_like(p) for p in parameters]
-        autocast, dtype = ctx.autocast
-        run = torch.enable_grad()(torch.autocast('cpu', dtype, enabled=autocast)(ctx.function))
-        last = weight_of_result(lambda: run(*(x[:1].detach() for x in tokens)))
-        with repeated_products(unread=last):
-            for chunk in _chunks(len(d_rows), _most_tokens(autocast)):
+        # They are freed as they are read; a second backward pass computes them again.
+        products, ctx.products = ctx.products, None
+        with repeated_products(ctx.result, known=products, is_result_read=False):
+            for chunk in _chunks(len(d_rows), ctx.most):
                 entries = [
                     x[chunk].detach().requires_grad_(needs)
                     for x, needs in zip(tokens, needs_grad, strict=False)
                 ]
                 inputs = zip([*entries, *parameters], needs_grad, strict=True)
                 leaves = [x for x, needs in inputs if needs]
-                part = run(*entries)
+                part = ctx.run(*entries)
                 grads = iter(
                     torch.autograd.grad(part, leaves, d_rows[chunk], materialize_grads=True)
                 )

@@ -1,6 +1,7 @@
 """The linear layer against torch's, and its products against the same products in float64."""
 
 import copy
+from collections import deque
 
 import pytest
 import torch
@@ -178,12 +179,27 @@ def test_an_unread_product_is_left_out_and_has_its_gradient(onednn_calls, poison
     leaves = [x, *first.parameters(), *last.parameters()]
     expected = torch.autograd.grad(last(first(x)), leaves, dy)
     onednn_calls.clear()
-    with repeated_products(unread=last.weight):
+    with repeated_products(last.weight, is_result_read=False):
         y = last(first(x))
     assert y.isnan().all()
     assert len(onednn_calls) == 1
     torch.testing.assert_close(torch.autograd.grad(y, leaves, dy), expected)
     assert not last(first(x)).isnan().any()
+
+
+def test_known_products_are_not_computed_again(onednn_calls):
+    first, last, x = Linear(96, 96), Linear(96, 128), torch.randn(200, 96)
+    kept = deque()
+    with repeated_products(last.weight, kept=kept):
+        expected = last(first(x))
+    assert [tuple(y.shape) for y in kept] == [(200, 96)]
+    onednn_calls.clear()
+    with repeated_products(known=kept):
+        found = last(first(x))
+        last(first(x))  # of which nothing is known
+    assert len(onednn_calls) == 1 + 2
+    assert torch.equal(found, expected)
+    assert not kept
 
 
 def test_small_products_are_torchs(onednn_calls):

@@ -101,8 +101,8 @@ def test_several_inputs_and_a_shared_layer(chunked_calls, monkeypatch):
     assert len(chunked_calls) == 1
 
 
-def test_the_last_product_is_computed_once(chunked_calls, monkeypatch, poisoned):
-    """The backward pass does not read it; where it is no result, it is computed again."""
+def test_products_are_computed_once(chunked_calls, monkeypatch, poisoned):
+    """By a first backward pass; the next one computes all again but the result, if it is one."""
     mlp, norm = GatedMLP(4, 6), nn.LayerNorm(4)
     x = torch.randn(5 * 7, 4, requires_grad=True)
     products, counts = [], []
@@ -110,12 +110,26 @@ def test_the_last_product_is_computed_once(chunked_calls, monkeypatch, poisoned)
     for after in (nn.Identity(), nn.SiLU()):
         products.clear()
         out = tokenwise(lambda x, f=after: f(mlp(norm(x))), x, modules=(norm, mlp, after))
-        (grad,) = torch.autograd.grad(out.square().sum(), x)
-        assert grad.isfinite().all()
-        counts.append(len(products))
+        for _ in range(2):
+            (grad,) = torch.autograd.grad(out.square().sum(), x, retain_graph=True)
+            assert grad.isfinite().all()
+            counts.append(len(products))
+        whole = after(mlp(norm(x))).square().sum()
+        torch.testing.assert_close(torch.autograd.grad(whole, x)[0], grad)
     chunks = 5
-    whole = 6 * chunks + 2  # of two layers: output, output again, gradient; one token to see which
-    assert counts == [whole - chunks, whole]
+    once = 4 * chunks + 2  # of two layers: output, gradient; one token to see which is the result
+    again = once + 2 * chunks  # gradients
+    assert counts == [once, again + chunks, once, again + 2 * chunks]
+    assert chunked_calls
+
+
+def test_only_products_are_kept_and_freed_as_they_are_read(chunked_calls):
+    mlp, norm = GatedMLP(4, 6), nn.LayerNorm(4)
+    out = feed_forward(mlp, norm, torch.randn(5 * 7, 4))
+    kept = out.grad_fn.products
+    assert [tuple(x.shape) for x in kept] == 5 * [(7, 12)]
+    out.sum().backward()
+    assert not kept
     assert chunked_calls
 
 
