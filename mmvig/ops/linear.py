@@ -14,7 +14,7 @@ linear layers.
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -60,18 +60,25 @@ class Linear(nn.Linear, metaclass=_EqualToTorchLinear):
 
     def forward(self, x: Tensor) -> Tensor:
         """See `torch.nn.Linear`."""
+        dtype = torch.get_autocast_dtype('cpu') if torch.is_autocast_enabled('cpu') else None
+        # Under autocast only products of chunks gain.
         if (
             runs_eagerly_on_cpu(x)
-            and not torch.is_autocast_enabled('cpu')
+            and (dtype is None or (_products.copies is not None and x.dtype != torch.float64))
             and are_plain(x, self.weight)
         ):
-            return _Linear.apply(x, self.weight, self.bias)
+            return _Linear.apply(x, self.weight, self.bias, dtype)
         return super().forward(x)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(
+        ctx, x: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype | None
+    ) -> Tensor:
+        """Under autocast, products are of `dtype`; None leaves tensors as they are."""
+        ctx.dtype, ctx.input_dtype = dtype, x.dtype
+        x = x.to(dtype or x.dtype)
         ctx.save_for_backward(x, weight)
         if _products.weights is not None:
             _products.weights.append(weight)
@@ -81,7 +88,8 @@ class _Linear(torch.autograd.Function):
         if _products.known:
             y_TN = _products.known.popleft()
         else:
-            y_TN = matmul(x.flatten(0, -2), weight, bias)
+            bias = None if bias is None else bias.to(x.dtype)
+            y_TN = matmul(x.flatten(0, -2), _cast(weight, dtype), bias)
         if _products.kept is not None and not is_result:
             _products.kept.append(y_TN)
         # Not a view: an in-place add to a view (CopySlices) costs three copies in autograd.
@@ -91,20 +99,23 @@ class _Linear(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, dy: Tensor):
         x, weight = ctx.saved_tensors
-        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        needs_x, needs_weight, needs_bias, _ = ctx.needs_input_grad
         dy_TN = dy.flatten(0, -2)
-        return (
-            matmul(dy_TN, weight.t()).view(x.shape) if needs_x else None,
-            weight_gradient(dy_TN, x.flatten(0, -2)) if needs_weight else None,
-            dy_TN.sum(0) if needs_bias else None,
-        )
+        dx = dweight = dbias = None
+        if needs_x:
+            dx = matmul(dy_TN, _cast(weight, ctx.dtype).t()).view(x.shape).to(ctx.input_dtype)
+        if needs_weight:
+            dweight = weight_gradient(dy_TN, x.flatten(0, -2)).to(weight.dtype)
+        if needs_bias:
+            dbias = dy_TN.sum(0).to(weight.dtype)
+        return dx, dweight, dbias, None
 
 
 class _Products(threading.local):
     weights: list[Tensor] | None = None  # of the products computed, while someone asks for them
     result: Tensor | None = None  # the weight of the product that a chunk's result is
     is_result_read: bool = True
-    copies: dict[int, tuple[Tensor, Tensor]] | None = None  # of weights that are used again
+    copies: dict[Hashable, tuple[Tensor, Tensor]] | None = None  # of weights that are used again
     kept: deque[Tensor] | None = None  # results of the products computed, in order
     known: deque[Tensor] | None = None  # results of those to come
 
@@ -156,14 +167,24 @@ def repeated_products(
 
 def _laid_out(weight_NC: Tensor, tokens: int) -> Tensor:
     """The weight, in memory as [C, N], which oneDNN reads faster, where that pays for the copy."""
-    if weight_NC.stride(0) == 1:
+    if weight_NC.stride(0) == 1 or (_products.copies is None and tokens < MANY_TOKENS):
         return weight_NC
-    copies = _products.copies
-    if copies is None:
-        return weight_NC.t().contiguous().t() if tokens >= MANY_TOKENS else weight_NC
-    if id(weight_NC) not in copies:  # with the weight, whose number may not go to another
-        copies[id(weight_NC)] = weight_NC, weight_NC.t().contiguous().t()
-    return copies[id(weight_NC)][1]
+    return _copied(weight_NC, 'laid out', lambda weight: weight.t().contiguous().t())
+
+
+def _cast(weight: Tensor, dtype: torch.dtype | None) -> Tensor:
+    if dtype in (None, weight.dtype):
+        return weight
+    return _copied(weight, dtype, lambda weight: weight.to(dtype))
+
+
+def _copied(weight: Tensor, kind: Hashable, copy: Callable[[Tensor], Tensor]) -> Tensor:
+    """The copy, made once for all products that are repeated."""
+    copies = {} if _products.copies is None else _products.copies
+    key = id(weight), kind
+    if key not in copies:  # with the weight, whose number may not go to another
+        copies[key] = weight, copy(weight)
+    return copies[key][1]
 
 
 def matmul(x_TC: Tensor, weight_NC: Tensor, bias_N: Tensor | None = None) -> Tensor:

@@ -3,8 +3,8 @@
 The hidden layer of an MLP over an 800×1344 image takes more than a hundred MiB, and so does the
 result of every pointwise step after it: memory that the system hands out page by page. In chunks
 the intermediate results stay in cache. Of these only what products are is kept for the backward
-pass, and not that under autocast; the rest is computed again. The numbers equal those of one call
-up to rounding. Under autocast a chunk also holds what goes from one precision to the other.
+pass; the rest is computed again. The numbers equal those of one call up to rounding. Under autocast
+a chunk also holds what goes from one precision to the other.
 """
 
 import math
@@ -90,7 +90,8 @@ class _Tokenwise(torch.autograd.Function):
         tokens = [x.flatten(0, -2) for x in tensors[:num_tokens]]
         ctx.result = ctx.products = None
         if any(ctx.needs_input_grad):
-            ctx.result = weight_of_result(lambda: ctx.run(*(x[:1].detach() for x in tokens)))
+            with repeated_products():
+                ctx.result = weight_of_result(lambda: ctx.run(*(x[:1].detach() for x in tokens)))
             ctx.products = deque()
         out = None
         with repeated_products(ctx.result, kept=ctx.products):
