@@ -48,7 +48,7 @@ alternating with convolution: our reading of the abstract of \
 `mmvig.SimpleFeaturePyramid` (ViTDet) turns one map at stride 16 into maps at strides 4 to 64
 ([how to use it](own-config.md)).
 
-All were trained as detectors on the mini set with equal settings: 7 epochs from random weights, one
+All were trained as detectors on the mini set with equal settings: 5 epochs from random weights, one
 thread of an AMD EPYC, by `python -m benchmarks.mini_set`. Multiply-adds are those of the backbone
 for 160×224; CPU time per image is that of the whole detector.
 
