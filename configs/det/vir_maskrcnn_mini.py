@@ -1,8 +1,8 @@
 """Mask R-CNN with light heads, ViR nano, the mini data set, from random weights.
 
 Command:  python tools/train.py configs/det/vir_maskrcnn_mini.py
-Cost:     435 CPU seconds with evaluation, measured on one thread of an AMD EPYC.
-Result:   box AP 0.567, mask AP 0.574, measured (python -m benchmarks.mini_set).
+Cost:     325 CPU seconds with evaluation, measured on one thread of an AMD EPYC.
+Result:   box AP 0.465, mask AP 0.468, measured (python -m benchmarks.mini_set).
 """
 
 _base_ = './vig_maskrcnn_mini.py'
