@@ -49,7 +49,8 @@ def tokenwise(
     if not _runs_in_chunks(tokens[0], parts):
         return function(*tokens)
     parameters = dict.fromkeys(p for part in parts for p in part.parameters(recurse=False))
-    out = _Tokenwise.apply(function, len(tokens), *tokens, *parameters)
+    is_recorded = torch.is_grad_enabled()  # which a function of autograd is not told
+    out = _Tokenwise.apply(function, is_recorded, len(tokens), *tokens, *parameters)
     if torch.is_autocast_enabled('cpu') and torch.is_grad_enabled():
         # For later layers torch 2.4 keeps the weights that were cast in there, without gradients.
         torch.clear_autocast_cache()
@@ -82,14 +83,14 @@ def _chunks(tokens: int, most: int) -> list[slice]:
 
 class _Tokenwise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, function, num_tokens: int, *tensors: Tensor) -> Tensor:
+    def forward(ctx, function, is_recorded: bool, num_tokens: int, *tensors: Tensor) -> Tensor:
         autocast = torch.is_autocast_enabled('cpu'), torch.get_autocast_dtype('cpu')
         ctx.run = torch.enable_grad()(torch.autocast('cpu', autocast[1], autocast[0])(function))
         ctx.num_tokens, ctx.most = num_tokens, _most_tokens(autocast[0])
         ctx.save_for_backward(*tensors)
         tokens = [x.flatten(0, -2) for x in tensors[:num_tokens]]
         ctx.result = ctx.products = None
-        if any(ctx.needs_input_grad):
+        if is_recorded and any(ctx.needs_input_grad):
             with repeated_products():
                 ctx.result = weight_of_result(lambda: ctx.run(*(x[:1].detach() for x in tokens)))
             ctx.products = deque()
@@ -106,7 +107,7 @@ class _Tokenwise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, d_out: Tensor):
         tensors, count = ctx.saved_tensors, ctx.num_tokens
-        needs_grad = ctx.needs_input_grad[2:]
+        needs_grad = ctx.needs_input_grad[3:]
         tokens, parameters = [x.flatten(0, -2) for x in tensors[:count]], tensors[count:]
         d_rows = d_out.flatten(0, -2)
         d_tokens = [torch.empty_like(x) for x in tokens]
@@ -133,4 +134,4 @@ class _Tokenwise(torch.autograd.Function):
                         d_parameter += next(grads)
         d_tokens = [d_x.view(x.shape) for d_x, x in zip(d_tokens, tensors, strict=False)]
         d_inputs = zip([*d_tokens, *d_parameters], needs_grad, strict=True)
-        return None, None, *(d if needs else None for d, needs in d_inputs)
+        return None, None, None, *(d if needs else None for d, needs in d_inputs)

@@ -135,6 +135,23 @@ def test_only_products_are_kept_and_freed_as_they_are_read(chunked_calls):
     assert chunked_calls
 
 
+@pytest.mark.parametrize('mode', [torch.no_grad, torch.inference_mode])
+def test_inference_keeps_nothing(mode, chunked_calls, monkeypatch):
+    mlp, norm, x = GatedMLP(4, 6), nn.LayerNorm(4), torch.randn(5 * 7, 4)
+    contexts, forward = [], tokenwise_module._Tokenwise.forward
+    monkeypatch.setattr(
+        tokenwise_module._Tokenwise,
+        'forward',
+        lambda ctx, *args: contexts.append(ctx) or forward(ctx, *args),
+    )
+    with mode():
+        found = feed_forward(mlp, norm, x.clone())
+    torch.testing.assert_close(found, mlp(norm(x)))
+    (ctx,) = contexts
+    assert ctx.products is None
+    assert chunked_calls
+
+
 def test_an_unused_parameter_gets_no_gradient(chunked_calls):
     used, unused, x = nn.Linear(4, 4), nn.Linear(4, 4), torch.randn(30, 4)
     tokenwise(used, x, modules=(used, unused)).sum().backward()
