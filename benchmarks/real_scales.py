@@ -60,7 +60,9 @@ def measure(args: argparse.Namespace) -> list[Job]:
 def table(rows: Sequence[Row]) -> str:
     """Markdown, a line for each training."""
     lines = [COLUMNS, ('---:', '---', *['---:'] * (len(COLUMNS) - 2))]
-    for row in sorted(last(rows), key=lambda row: (float(row['scale']), row['backbone'])):
+    for row in sorted(
+        last(rows), key=lambda row: (float(row['scale']), BACKBONES.index(row['backbone']))
+    ):
         lines.append(
             (
                 f'{float(row["scale"]):g}×', row['backbone'], f'{per_step(row):.2f}',
