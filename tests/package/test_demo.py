@@ -30,9 +30,7 @@ def test_two_processes_take_half_of_each_batch(tmp_path, monkeypatch):
     work = tmp_path / 'work_dirs/demo'
     (log,) = work.glob('*/vis_data/scalars.json')
     lines = [json.loads(line) for line in Path(log).read_text().splitlines()]
-    assert [line['iter'] for line in lines if 'loss' in line] == [
-        1,
-        2,
-    ]  # of 4 images, each of 8 once
+    steps = [line['iter'] for line in lines if 'loss' in line]
+    assert steps == [1, 2], 'of 4 images, each of 8 once'
     assert json.loads((work / 'metrics.json').read_text()).keys() == {*keys, 'seconds'}
     assert cv2.imread(str(work / 'predictions/sheet.png')) is not None
