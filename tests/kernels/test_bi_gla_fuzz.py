@@ -5,14 +5,17 @@
 
 import pytest
 import torch
-from hypothesis import assume, given, target
+from hypothesis import assume, example, given, target
 from hypothesis import strategies as st
 
 from mmvig.kernels import bi_gla
 from mmvig.kernels.api import BACKENDS
 from tests.support.op_budgets import assert_within_rounding_bounds
+from tests.support.op_calls import PLAIN, Case
 from tests.support.op_cases import inputs
-from tests.support.op_strategies import Case, cases, cases_in_parts
+from tests.support.op_strategies import cases, cases_in_parts
+
+NAMES = ('q', 'k', 'v', 'g_fwd', 'g_bwd')
 
 
 @pytest.mark.parametrize('backend', ['reference', 'chunked', 'native'])
@@ -25,9 +28,24 @@ def test_any_call(backend, poisoned, case: Case):
 
 NARROW = dict.fromkeys(('q', 'k', 'v', 'do'), torch.bfloat16)
 
+# A gate of -9.2 made of a logit: one unit in its last place is 16 of its decay's, and the gradient
+# has no term without that decay.
+STRONG_GATE = Case(
+    sizes=dict(B=1, T=3, H=1, K=2, V=1),
+    directions='both',
+    dtypes=dict.fromkeys(NAMES, torch.bfloat16) | dict(g_bwd=torch.float32, do=torch.bfloat16),
+    layouts=dict.fromkeys((*NAMES, 'do'), PLAIN),
+    gates=dict(g_fwd='open', g_bwd='usual'),
+    magnitudes=dict.fromkeys(('q', 'k', 'v', 'do'), 0),
+    gate_normalizer=1 / 16,
+    scale=None,
+    seed=0,
+)
+
 
 @pytest.mark.parametrize('backend', ['native'])
 @given(case=cases(dtypes=(torch.bfloat16, torch.float32)))
+@example(case=STRONG_GATE)
 def test_any_call_in_bfloat16(backend, poisoned, case: Case):
     """The native backend reads and writes bfloat16 where q, k and v are, whatever the gates."""
     case = case._replace(dtypes=case.dtypes | NARROW)
@@ -46,7 +64,6 @@ def test_any_parts(backend, poisoned, chosen):
     target(error, label='largest error / budget')
 
 
-NAMES = ('q', 'k', 'v', 'g_fwd', 'g_bwd')
 DTYPES = (torch.int8, torch.uint8, torch.int64, torch.bool, torch.complex64, torch.complex128,
           torch.float8_e4m3fn, torch.float8_e5m2)  # fmt: skip
 OTHERS = (None, 1.0, 'q', [[[[1.0]]]], torch.zeros(2, 3, 4, 5).numpy())

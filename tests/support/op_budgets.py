@@ -20,6 +20,10 @@ from .op_states import in_parts
 NAMES = ('o', 'dq', 'dk', 'dv', 'dg_fwd', 'dg_bwd')
 DIRECTIONS = ('fwd', 'bwd')
 
+# A gate made of a logit x is (min(x, 0) - log(1 + exp(-|x|))) / normalizer: an exponential, a sum,
+# a logarithm of two roundings, a difference and a quotient.
+ROUNDINGS_OF_GATE = 6
+
 # A tensor core reads the ten leading bits of a fraction. Up to three factors of a term are read so:
 # keys that enter a state, the state, and the queries that read it.
 TENSOR_CORES = 3 * 2.0**-10
@@ -58,8 +62,11 @@ def assert_within_rounding_bounds(
     to Probabilistic Rounding Error Analysis, SIAM J. Sci. Comput. 2019, theorem 2.4 with λ = 1).
     That takes roundings to be independent; where a tensor repeats one number along an axis, they
     are not, and the bound that is certain, with m in place of √m, holds. A term meets an
-    exponential, a product and a sum per token, and the sum over a head's channels. Numbers below
-    the smallest normal one have fewer digits, so as much as that is allowed too.
+    exponential, a product and a sum per token, and the sum over a head's channels. Where gates are
+    made of logits they are rounded before they are exponentiated, and δ of a gate is δ |gate| of
+    its decay: a term whose gates sum to -G may lose as many roundings of G times its size. Numbers
+    below the smallest normal one have fewer digits, or are taken for zero: as much as that is
+    allowed too, times what a decay, or in a gradient of logits the sigmoid, is multiplied by.
 
     Args:
         products: relative error of a term whose factors lose digits before they are multiplied.
@@ -84,9 +91,10 @@ def assert_within_rounding_bounds(
         dtype = _like(name, tensors).dtype
         if not x.abs().max() < torch.finfo(dtype).max / 2:
             return None
-    sizes = run_whole(
-        case, {name: x if name in case.gates else x.abs() for name, x in exact.items()}, plain
-    )
+    positive = {name: x if name in case.gates else x.abs() for name, x in exact.items()}
+    sizes = run_whole(case, positive, plain)
+    lost_in_gates = _sizes_times_gates(case, positive, sizes, partial(run_whole, backend=plain))
+    factors = _sizes_without_decays(case, positive, partial(run_whole, backend=plain))
     loops = [(run_whole(case, contiguous, plain), 1.0)]
     compute = torch.float32
     for x in tensors.values():
@@ -109,11 +117,43 @@ def assert_within_rounding_bounds(
         rounding = torch.finfo(x.dtype)
         allowed = 2 * max(_error(loop[name], true) * factor for loop, factor in loops)
         allowed += rounding.eps * max(true.abs().max().item(), rounding.tiny)
-        allowed += lost * sizes[name].max().item() + torch.finfo(compute).tiny
+        allowed += lost * sizes[name].max().item()
+        allowed += torch.finfo(compute).tiny * max(1.0, factors[name])
+        allowed += ROUNDINGS_OF_GATE * torch.finfo(compute).eps / 2 * lost_in_gates[name]
         error = _error(x, true)
         assert error <= allowed, f'{name}: error {error:.3g}, allowed {allowed:.3g}'
         worst = max(worst, error / allowed)
     return worst
+
+
+def _sizes_times_gates(
+    case: Case, positive: dict[str, Tensor], sizes: dict[str, Tensor], run_whole
+) -> dict[str, float]:
+    """Of each result the largest sum of its terms' sizes times G, where gates are made of logits.
+
+    Gates sum to -G on the way of a term, which holds exp(-G). A normalizer larger by a factor 1 + δ
+    makes it larger by a factor 1 + δ G, and the gradients of logits, which are divided by it, less
+    by 1 + δ.
+    """
+    if case.gate_normalizer is None:
+        return dict.fromkeys(sizes, 0.0)
+    step = 2.0**-20
+    larger = case._replace(gate_normalizer=case.gate_normalizer * (1 + step))
+    return {
+        name: ((x * (1 + step) if name.startswith('dg') else x) - sizes[name]).max().item() / step
+        for name, x in run_whole(larger, positive).items()
+    }
+
+
+def _sizes_without_decays(case: Case, positive: dict[str, Tensor], run_whole) -> dict[str, float]:
+    """Of each result the largest sum of its terms' sizes, with open gates in place of its own."""
+    opened = {name: torch.zeros_like(positive[name]) for name in case.gates}
+    found = run_whole(case._replace(gate_normalizer=None), positive | opened)
+    slope = 1 / (case.gate_normalizer or 1.0)  # of gates by their logits, at most
+    return {
+        name: x.max().item() * (slope if name.startswith('dg') else 1.0)
+        for name, x in found.items()
+    }
 
 
 def _run_case(case: Case, tensors: dict[str, Tensor], backend: str) -> dict[str, Tensor]:
