@@ -189,18 +189,25 @@ def measure(kind: str, args: argparse.Namespace) -> list[Job]:
     missing = [job for job in jobs if not job.is_done(rows)]
     cost = hours([(job.set, job.backbone, job.iterations) for job in missing], rows)
     say(f'{kind}: {len(missing)} of {len(jobs)} trainings are missing{cost}')
+    return train_and_keep(missing, args)
+
+
+def train_and_keep(
+    jobs: Sequence[Job], args: argparse.Namespace, key: Sequence[str] = KEY
+) -> list[Job]:
+    """Train, and keep and tell the rows of each training as it ends; the jobs that failed."""
     failed = []
-    for job, is_well in train(missing, args.work, args.jobs):
+    for job, is_well in train(jobs, args.work, args.jobs):
         work_dir = job.work_dir(args.work)
         if not is_well:
             failed.append(job)
             say(f'{job.set} {job.backbone}: failed, see {work_dir}/output.txt')
             continue
         found = rows_of(job, work_dir)
-        merge(args.csv, found, KEY)
+        merge(args.csv, found, key)
         last = found[-1]
-        say('  '.join(f'{name} {last[name]}' for name in (*KEY, 'cpu_seconds', 'bbox_mAP')))
-        if kind != 'iterations':  # pictures are drawn of these
+        say('  '.join(f'{name} {last[name]}' for name in (*key, 'cpu_seconds', 'bbox_mAP')))
+        if job.kind != 'iterations':  # pictures are drawn of these
             for path in work_dir.glob('*.pth'):
                 path.unlink()
     return failed

@@ -18,9 +18,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from benchmarks.real_images import KEY, ROOT, SETS, Job, read_rows, rows_of, say, train
+from benchmarks.real_images import KEY, ROOT, SETS, Job, read_rows, say, train_and_keep
 from benchmarks.real_report import Row, chosen_rate, last, per_step, select
-from benchmarks.rows import merge
 
 BACKBONES = ('vig', 'swin', 'resnet-18')
 SCALES = (1.0, 2.0, 3.0)
@@ -45,16 +44,7 @@ def measure(args: argparse.Namespace) -> list[Job]:
     rows = read_rows(args.csv)
     missing = [job for job in plan(args) if not job.is_done(rows)]
     say(f'{len(missing)} trainings are missing')
-    failed = []
-    for job, is_well in train(missing, args.work, args.jobs):
-        work_dir = job.work_dir(args.work)
-        if not is_well:
-            failed.append(job)
-            say(f'{job.backbone} at {job.scale:g}: failed, see {work_dir}/output.txt')
-            continue
-        merge(args.csv, rows_of(job, work_dir), (*KEY, 'scale'))
-        say(f'{job.backbone} at {job.scale:g}: done')
-    return failed
+    return train_and_keep(missing, args, (*KEY, 'scale'))
 
 
 def table(rows: Sequence[Row]) -> str:
