@@ -9,8 +9,7 @@ A gate must be finite: with -inf, which the other forms take, its product with a
 shapes are computed from that of q, so that the file holds for any number of tokens.
 
 Letters: B batch, T tokens, H heads, K key width, V value width; X = B · H, G groups of all images
-and heads, M = P · G chunks, the first ones of all groups first; J gates of a chunk in all
-directions, D channels of K or V.
+and heads, M = P · G chunks, the first ones of all groups first.
 """
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from .attention import Attention, Direction, negative_log_sigmoid
 from .levels import before, entering_states
 from .nodes import Nodes
+from .rows import Rows
 
 # Scores cost C decays a token, states in chunks 2 K V / C numbers.
 CHUNK = 8
@@ -30,8 +30,8 @@ def portable(nodes: Nodes, call: Attention) -> str:
     layout = Layout(nodes, call)
     scale = nodes.floats(call.scale / len(call.directions))
     q_CMK = layout.to_chunks(nodes.Mul(call.q, scale), K)
-    k_CMK = layout.to_chunks(call.k, K)
-    v_MCV = layout.to_chunks(call.v, V, chunks_first=True)
+    k_CMK = layout.keys(call.k, K)
+    v_MCV = layout.values(call.v, V)
     gates = [layout.to_chunks(direction.gate, K) for direction in call.directions]
     factor = 1.0
     if call.normalizer is not None:
@@ -112,44 +112,74 @@ class Groups:
 
 
 class Layout:
-    """Tokens in groups of chunks, filled up with zeros, and back."""
+    """Where rows are: [B, T, H] outside, in chunks of groups inside, [P, B, H, groups, C].
+
+    The last group of an image is filled up with its last token, but with keys of zero.
+    """
 
     def __init__(self, nodes: Nodes, call: Attention) -> None:
-        self.nodes, self.heads = nodes, call.heads
-        shape = nodes.Shape(call.q)
-        self.images, self.tokens = (
-            nodes.Slice(shape, nodes.ints(axis), nodes.ints(axis + 1)) for axis in (0, 1)
-        )
-        self._images_and_heads = nodes.Mul(self.images, nodes.ints(self.heads))
-        missing = nodes.Mod(nodes.Neg(self.tokens), nodes.ints(CHUNK * CHUNKS))
-        self._padding = nodes.Concat(nodes.ints(0, 0, 0, 0, 0), missing, nodes.ints(0, 0), axis=0)
+        self.nodes = nodes
+        self.rows = rows = Rows(nodes, call)
+        self.chunk, self.chunks, self.group = map(rows.number, (CHUNK, CHUNKS, CHUNK * CHUNKS))
+        missing = nodes.Mod(nodes.Neg(rows.tokens), self.group)
+        self.filled = nodes.Add(rows.tokens, missing)
+        self.groups = nodes.Div(self.filled, self.group)  # of an image
+        missing = nodes.Reshape(missing, nodes.ints(1))
+        self.padding = nodes.Concat(nodes.ints(0, 0, 0, 0, 0), missing, nodes.ints(0, 0), axis=0)
+        self.index_CM = self._index('CPBHG', rows.tokens, CHUNK, -1)
+        self.index_MC = self._index('PBHGC', rows.tokens, -1, CHUNK)
+        self.key_CM = self._index('CPBHG', self.filled, CHUNK, -1)
 
     def of_image(self, *sizes: int) -> str:
         """The shape [X, *sizes]."""
-        return self.nodes.Concat(self._images_and_heads, self.nodes.ints(*sizes), axis=0)
-
-    def to_chunks(self, x_BTHD: str, D: int, chunks_first: bool = False) -> str:
-        """[B, T, H, D] to [C, M, D], or to [M, C, D]."""
         nodes = self.nodes
-        filled = nodes.Pad(x_BTHD, self._padding)
-        split = nodes.Reshape(filled, nodes.ints(0, -1, CHUNKS, CHUNK, self.heads, D))
-        order = [2, 0, 4, 1, 3, 5] if chunks_first else [3, 2, 0, 4, 1, 5]
-        shape = (-1, CHUNK, D) if chunks_first else (CHUNK, -1, D)
-        return nodes.Reshape(nodes.Transpose(split, perm=order), nodes.ints(*shape))
+        heads = nodes.Reshape(nodes.Mul(self.rows.images, self.rows.heads), nodes.ints(1))
+        return nodes.Concat(heads, nodes.ints(*sizes), axis=0)
+
+    def keys(self, k_BTHK: str, K: int) -> str:
+        """[B, T, H, K] to [C, M, K]."""
+        return self.rows.take(self.nodes.Pad(k_BTHK, self.padding), K, self.key_CM)
+
+    def to_chunks(self, x_BTHK: str, K: int) -> str:
+        """[B, T, H, K] to [C, M, K]."""
+        return self.rows.take(x_BTHK, K, self.index_CM)
+
+    def values(self, v_BTHV: str, V: int) -> str:
+        """[B, T, H, V] to [M, C, V]."""
+        return self.rows.take(v_BTHV, V, self.index_MC)
 
     def to_groups(self, x: str, rows: int, columns: int) -> str:
         """[M, rows, columns] to [P, G, rows, columns]."""
         return self.nodes.Reshape(x, self.nodes.ints(CHUNKS, -1, rows, columns))
 
-    def to_tokens(self, x_PGCD: str, D: int) -> str:
-        """[P, G, C, D] to [B, T, H, D]."""
-        nodes = self.nodes
-        shape = nodes.Concat(
-            nodes.ints(CHUNKS), self.images, nodes.ints(self.heads, -1, CHUNK, D), axis=0
+    def to_tokens(self, x_PGCV: str, V: int) -> str:
+        """[P, G, C, V] to [B, T, H, V]."""
+        nodes, rows = self.nodes, self.rows
+        token = rows.along('T', 'BTH', rows.count(rows.tokens))
+        within = nodes.Mod(token, self.group)
+        index_BTH = rows.place(
+            nodes.Div(within, self.chunk),
+            (rows.images, rows.along('B', 'BTH', rows.count(rows.images))),
+            (rows.heads, rows.along('H', 'BTH', rows.count(rows.heads))),
+            (self.groups, nodes.Div(token, self.group)),
+            (self.chunk, nodes.Mod(within, self.chunk)),
         )
-        split = nodes.Transpose(nodes.Reshape(x_PGCD, shape), perm=[1, 3, 0, 4, 2, 5])
-        filled = nodes.Reshape(split, nodes.ints(0, -1, self.heads, D))
-        return nodes.Slice(filled, nodes.ints(0), self.tokens, nodes.ints(1))
+        return rows.take(x_PGCV, V, index_BTH)
+
+    def _index(self, axes: str, tokens: str, *shape: int) -> str:
+        """Rows of images of so many tokens; G stands for the groups of one image and head."""
+        nodes, rows = self.nodes, self.rows
+        token = rows.place(
+            rows.along('G', axes, rows.count(self.groups)),
+            (self.chunks, rows.along('P', axes, rows.count(self.chunks))),
+            (self.chunk, rows.along('C', axes, rows.count(self.chunk))),
+        )
+        index = rows.place(
+            rows.along('B', axes, rows.count(rows.images)),
+            (tokens, nodes.Min(token, nodes.Sub(tokens, rows.number(1)))),
+            (rows.heads, rows.along('H', axes, rows.count(rows.heads))),
+        )
+        return nodes.Reshape(index, nodes.ints(*shape))
 
 
 def _scores(
