@@ -67,6 +67,5 @@ def negative_log_sigmoid(nodes: Nodes, x: str) -> str:
 
     The operator Softplus is the same, but takes longer than these together in onnxruntime.
     """
-    opposite = nodes.Neg(x)
-    rest = nodes.Log(nodes.Add(nodes.Exp(nodes.Min(x, opposite)), nodes.floats(1)))
-    return nodes.Add(nodes.Relu(opposite), rest)
+    rest = nodes.Log(nodes.Add(nodes.Exp(nodes.Neg(nodes.Abs(x))), nodes.floats(1)))
+    return nodes.Add(nodes.Relu(nodes.Neg(x)), rest)
