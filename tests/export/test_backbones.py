@@ -8,6 +8,7 @@ from mmvig.export.exporter import write
 from mmvig.export.forms import FORMS, calls, expand
 from mmvig.export.verify import difference, open_session
 from tests.support.exports import traced
+from tests.support.onnx_graphs import all_nodes
 from tests.support.runtimes import openvino_core_or_skip
 
 TOLERANCE = 3e-6  # of the largest value; measured: 1.1e-6
@@ -63,10 +64,11 @@ def test_only_operators_of_the_named_sets(backbone):
         model = expand(graph, name)
         onnx.checker.check_model(model, full_check=True)
         assert not model.functions
-        foreign = {(node.domain, node.op_type) for node in model.graph.node if node.domain}
+        nodes = list(all_nodes(model.graph))
+        foreign = {(node.domain, node.op_type) for node in nodes if node.domain}
         allowed = {('com.microsoft', 'LinearAttention')} if name == 'contrib' else set()
         assert foreign <= allowed
-        for node in model.graph.node:
+        for node in nodes:
             if not node.domain:
                 onnx.defs.get_schema(node.op_type, max_inclusive_version=form.opset)
 

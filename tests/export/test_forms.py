@@ -1,5 +1,7 @@
 """Each form of `bi_gla` in ONNX against the recurrence in float64."""
 
+import importlib
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -7,9 +9,10 @@ import pytest
 import torch
 
 from mmvig.export.choice import FASTEST_FIRST, choose, runs, single_call
-from mmvig.export.forms import FORMS, expand, levels
+from mmvig.export.forms import FORMS, expand, levels, open_chunks
 from mmvig.kernels.reference import bi_gla_reference
 from tests.support import op_cases
+from tests.support.onnx_graphs import all_nodes
 from tests.support.runtimes import openvino_core_or_skip
 
 H, K, V = 2, 5, 7
@@ -134,10 +137,15 @@ def test_openvino_runs_the_portable_form(normalizer, directions):
     model = core.compile_model(
         core.read_model(model_of('portable', normalizer, directions)), 'CPU', options
     )
-    for T in (1, 2, 33, 1000):
-        inputs = op_cases.inputs(T, K=K, V=V, H=H)
-        found = model(arrays(inputs, directions))[0]
-        assert_close(found, expected(inputs, normalizer, directions))
+    for T in (1, 2, 33, 1000, 31, 70):
+        for shift in (0, 3):  # pairs of tokens, and open chunks, in turns
+            inputs = op_cases.inputs(T, K=K, V=V, H=H)
+            if shift and normalizer:
+                inputs[3:] = [torch.randn_like(x) + shift for x in inputs[3:]]
+            elif shift:
+                inputs[3:] = [x.clamp(min=-0.1) for x in inputs[3:]]
+            found = model(arrays(inputs, directions))[0]
+            assert_close(found, expected(inputs, normalizer, directions))
 
 
 @pytest.mark.parametrize('form', FORMS)
@@ -146,12 +154,59 @@ def test_only_operators_of_the_named_sets(form):
     assert not model.functions
     opsets = {item.domain: item.version for item in model.opset_import}
     assert opsets == {'': FORMS[form].opset, **FORMS[form].domains}
-    found = {(node.domain, node.op_type) for node in model.graph.node}
+    found = {(node.domain, node.op_type) for node in all_nodes(model.graph)}
     assert OPERATORS[form] <= found
     for domain, operator in found - OPERATORS[form]:
         assert domain == ''
         # Older than 2023: what every runtime reads.
         assert onnx.defs.get_schema(operator, max_inclusive_version=18).since_version <= 18
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Takes one of the two ways of the portable form, 'by_products' or 'by_pairs', out of it."""
+    module = importlib.import_module('mmvig.export.forms.portable')
+
+    def remove(way):
+        monkeypatch.setattr(module, way, lambda nodes, call, *_: nodes.Mul(call.v, nodes.floats(0)))
+
+    return remove
+
+
+@pytest.mark.parametrize('fan', [2, levels.FAN])
+@pytest.mark.parametrize(('normalizer', 'directions'), [(None, 'both'), (16.0, 'both'),
+                                                        (16.0, 'fwd'), (None, 'bwd')])  # fmt: skip
+def test_open_chunks(without, monkeypatch, normalizer, directions, fan):
+    """Numbers of chunks on all levels of states; a fan of 2 makes do with fewer tokens."""
+    without('by_pairs')
+    monkeypatch.setattr(levels, 'FAN', fan)
+    run = session(model_of('portable', normalizer, directions))
+    for T in (1, 31, 32, 33, 64, 65, 257, 1000):
+        inputs = op_cases.inputs(T, K=K, V=V, H=H)
+        for i in (3, 4):
+            inputs[i] = torch.randn(inputs[i].shape, dtype=torch.float64) + 2
+            if normalizer is None:
+                inputs[i] = torch.nn.functional.logsigmoid(inputs[i]) / 16
+        (found,) = run.run(None, arrays(inputs, directions))
+        assert_close(found, expected(inputs, normalizer, directions))
+
+
+@pytest.mark.parametrize(('way', 'share'), [('by_pairs', 0.999), ('by_products', 1.001)])
+def test_what_the_gates_of_a_chunk_sum_to_decides(without, way, share):
+    """Just below the largest sum, chunks are as exact as pairs; just above, pairs are taken."""
+    without(way)
+    gate = -share * open_chunks.LARGEST_SUM / open_chunks.CHUNK
+    inputs = op_cases.inputs(70, gate, K=K, V=V, H=H)
+    (found,) = session(model_of('portable')).run(None, arrays(inputs))
+    assert_close(found, expected(inputs))
+
+
+def test_one_strong_gate_is_enough_for_pairs(without):
+    without('by_products')
+    inputs = op_cases.inputs(100, -1e-4, K=K, V=V, H=H)
+    inputs[4][1, 70, 0, 3] = -1000
+    (found,) = session(model_of('portable')).run(None, arrays(inputs))
+    assert_close(found, expected(inputs))
 
 
 def test_a_token_does_not_depend_on_what_fills_the_last_chunk(sessions):

@@ -3,6 +3,7 @@
 Without onnx, tests that import this are skipped.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,15 @@ SETTINGS = dict(
 FRACTIONS = np.array([[0.1, 0.2, 0.5, 0.9], [0.4, 0.1, 1.0, 0.6]], np.float32)
 SCORES = np.array([0.9, 0.2], np.float32)
 LABELS = np.array([2, 0], np.int64)
+
+
+def all_nodes(graph) -> Iterator:
+    """Nodes of a graph, and of the graphs inside of them."""
+    for node in graph.node:
+        yield node
+        for item in node.attribute:
+            if item.HasField('g'):
+                yield from all_nodes(item.g)
 
 
 def write_model(path: Path, task: str, *, masks: bool = True, **changes) -> Path:

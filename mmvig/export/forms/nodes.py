@@ -42,6 +42,20 @@ class Nodes:
 
         return write
 
+    def either(
+        self, condition: str, yes: Callable[['Nodes'], str], no: Callable[['Nodes'], str]
+    ) -> str:
+        """What `yes` writes where the condition holds, and else what `no` writes.
+
+        Each gets nodes that run in its case only, and returns the name of a tensor of floats.
+        """
+        branches = []
+        for write in (yes, no):
+            inside = Nodes(self.name(), self.constants)
+            output = helper.make_tensor_value_info(write(inside), onnx.TensorProto.FLOAT, None)
+            branches.append(helper.make_graph(inside.nodes, inside.prefix, [], [output]))
+        return self.If(condition, then_branch=branches[0], else_branch=branches[1])
+
     def constant(self, value: np.ndarray) -> str:
         key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self.constants:
