@@ -30,7 +30,7 @@ class Report(NamedTuple):
     Attributes:
         form: of linear attention in the graph, and the reason why.
         opset: of ai.onnx.
-        nodes: their number.
+        nodes: their number, without those inside of others.
         error: the largest that the check found, relative to the largest value of its output; None
             without a check.
     """
