@@ -18,7 +18,7 @@ from tests.support.runtimes import openvino_core_or_skip
 H, K, V = 2, 5, 7
 SCALE = K**-0.5
 NAMES = ('q', 'k', 'v', 'g_fwd', 'g_bwd')
-TOLERANCE = 1e-6  # of the largest value; measured: 4e-7
+TOLERANCE = 1e-6  # of the largest value; measured: 8e-7 with new inputs each time
 LEVELS = onnxruntime.GraphOptimizationLevel
 # Operators that the forms write; the rest of a model is torch's.
 OPERATORS = {
@@ -137,6 +137,7 @@ def test_openvino_runs_the_portable_form(normalizer, directions):
     model = core.compile_model(
         core.read_model(model_of('portable', normalizer, directions)), 'CPU', options
     )
+    torch.manual_seed(0)
     for T in (1, 2, 33, 1000, 31, 70):
         for shift in (0, 3):  # pairs of tokens, and open chunks, in turns
             inputs = op_cases.inputs(T, K=K, V=V, H=H)
@@ -181,6 +182,7 @@ def test_open_chunks(without, monkeypatch, normalizer, directions, fan):
     without('by_pairs')
     monkeypatch.setattr(levels, 'FAN', fan)
     run = session(model_of('portable', normalizer, directions))
+    torch.manual_seed(0)
     for T in (1, 31, 32, 33, 64, 65, 257, 1000):
         inputs = op_cases.inputs(T, K=K, V=V, H=H)
         for i in (3, 4):

@@ -1,6 +1,6 @@
 """`bi_gla` by the operator LinearAttention, which walks in one direction: ONNX's or onnxruntime's.
 
-Both have the same inputs and attributes. onnxruntime's kernel takes a half to a fifth of the time
+Both have the same inputs and attributes. onnxruntime's kernel takes a half to a quarter of the time
 where the tokens of a head follow each other in memory. So a sequence is one head of one image in
 one direction, all of them go to one call, and rows are gathered into that order and back. The walk
 from the last token to the first is one over the reversed tokens.
