@@ -183,7 +183,7 @@ def test_open_chunks(without, monkeypatch, normalizer, directions, fan):
     monkeypatch.setattr(levels, 'FAN', fan)
     run = session(model_of('portable', normalizer, directions))
     torch.manual_seed(0)
-    for T in (1, 31, 32, 33, 64, 65, 257, 1000):
+    for T in (1, 7, 8, 9, 255, 256, 257, 1000, 2100):
         inputs = op_cases.inputs(T, K=K, V=V, H=H)
         for i in (3, 4):
             inputs[i] = torch.randn(inputs[i].shape, dtype=torch.float64) + 2
@@ -198,7 +198,8 @@ def test_what_the_gates_of_a_chunk_sum_to_decides(without, way, share):
     """Just below the largest sum, chunks are as exact as pairs; just above, pairs are taken."""
     without(way)
     gate = -share * open_chunks.LARGEST_SUM / open_chunks.CHUNK
-    inputs = op_cases.inputs(70, gate, K=K, V=V, H=H)
+    tokens = open_chunks.CHUNK * open_chunks.CHUNKS  # fewer are in shorter chunks
+    inputs = op_cases.inputs(tokens, gate, K=K, V=V, H=H)
     (found,) = session(model_of('portable')).run(None, arrays(inputs))
     assert_close(found, expected(inputs))
 
@@ -207,6 +208,16 @@ def test_one_strong_gate_is_enough_for_pairs(without):
     without('by_products')
     inputs = op_cases.inputs(100, -1e-4, K=K, V=V, H=H)
     inputs[4][1, 70, 0, 3] = -1000
+    (found,) = session(model_of('portable')).run(None, arrays(inputs))
+    assert_close(found, expected(inputs))
+
+
+def test_a_strong_gate_of_the_last_token_is_not_that_of_a_chunk(without):
+    """Of 272 tokens in chunks of 17, twelve fill up."""
+    without('by_pairs')
+    inputs = op_cases.inputs(260, -1e-4, K=K, V=V, H=H)
+    for i in (3, 4):
+        inputs[i][:, -1] = -open_chunks.LARGEST_SUM / 10
     (found,) = session(model_of('portable')).run(None, arrays(inputs))
     assert_close(found, expected(inputs))
 

@@ -18,7 +18,7 @@ import onnx
 from .nodes import Nodes
 
 FAN = 8
-LEVELS = 2
+LEVELS = 1
 
 
 def entering_states(
@@ -70,7 +70,7 @@ def entering_states(
         sizes,
         level + 1,
     )
-    reach = nodes.Exp(nodes.MatMul(log_YKF, nodes.floats(before(FAN, reverse).T)))
+    reach = nodes.Exp(nodes.MatMul(log_YKF, nodes.floats(_before(FAN, reverse).T)))
     reach_YKF1 = nodes.Reshape(reach, nodes.ints(-1, K, FAN, 1))
     carried_YK1V = nodes.Reshape(carried, nodes.ints(-1, K, 1, V))
     entering_YKFV = nodes.Add(own_YKFV, nodes.Mul(reach_YKF1, carried_YK1V))
@@ -101,7 +101,7 @@ def _among_all(nodes: Nodes, state_XNKV: str, log_XNK: str, reverse: bool, K: in
     return nodes.Transpose(entering_XKNV, perm=[0, 2, 1, 3])
 
 
-def before(count: int, backwards: bool) -> np.ndarray:
+def _before(count: int, backwards: bool) -> np.ndarray:
     """Which groups a state has passed when it enters another, [to, group]."""
     passed = np.tri(count, k=-1, dtype=np.float32)
     return passed.T if backwards else passed

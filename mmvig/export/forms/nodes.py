@@ -67,5 +67,13 @@ class Nodes:
         """A vector of int64: axes, or a shape."""
         return self.constant(np.array(values, np.int64))
 
+    def shape(self, *sizes: int | str) -> str:
+        """A shape of numbers and names of scalars."""
+        parts = [
+            self.ints(size) if isinstance(size, int) else self.Reshape(size, self.ints(1))
+            for size in sizes
+        ]
+        return self.Concat(*parts, axis=0) if len(parts) > 1 else parts[0]
+
     def floats(self, values) -> str:
         return self.constant(np.asarray(values, np.float32))

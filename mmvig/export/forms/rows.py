@@ -24,6 +24,11 @@ class Rows:
     def number(self, value: int) -> str:
         return self.nodes.constant(np.array(value, np.int64))
 
+    def share(self, size: str, parts: str) -> str:
+        """The quotient of two sizes, rounded up."""
+        nodes = self.nodes
+        return nodes.Div(nodes.Sub(nodes.Add(size, parts), self.number(1)), parts)
+
     def count(self, size: str) -> str:
         """0, 1, … below a size."""
         return self.nodes.Range(self.number(0), size, self.number(1))
