@@ -1,14 +1,16 @@
 """Rewritten graphs compute what they did before."""
 
+import copy
 from collections import Counter
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from mmvig.export.simplify import separate_products, use_quotients
+from mmvig.export.simplify import halve_last, separate_products, use_quotients
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(2, 3, 4)).astype(np.float32)
@@ -104,3 +106,43 @@ def test_an_inverse_that_is_read_twice_stays():
         ('Mul', ['inverse', 'inverse'], ['z']),
     ]
     assert assert_equal_after(use_quotients, model(nodes, ['y', 'z']))['Reciprocal'] == 1
+
+
+GELU = [
+    ('Div', ['x', 'root'], ['a']),
+    ('Erf', ['a'], ['b']),
+    ('Add', ['b', 'one'], ['c']),
+    ('Mul', ['half', 'c'], ['d']),
+    ('Mul', ['x', 'd'], ['y']),
+]
+NUMBERS = {'root': np.float32(2**0.5), 'one': np.float32(1), 'half': np.float32(0.5)}
+
+
+def operators_of_onnxruntime(model: onnx.ModelProto, path) -> set[str]:
+    """Those that onnxruntime runs after its own rewriting."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(path)
+    onnxruntime.InferenceSession(model.SerializeToString(), options)
+    return {node.op_type for node in onnx.load(path).graph.node}
+
+
+def test_onnxruntime_knows_a_gelu_whose_half_is_last(tmp_path):
+    gelu = model(GELU, ['y'], **NUMBERS)
+    gelu.ir_version = 10
+    (before,) = run(gelu)
+    halve_last(gelu.graph)
+    np.testing.assert_array_equal(run(gelu)[0], before)
+    assert operators_of_onnxruntime(gelu, tmp_path / 'run.onnx') == {'Gelu'}
+
+
+def test_a_half_that_others_read_stays():
+    nodes = [*GELU, ('Relu', ['d'], ['z'])]
+    before = model(nodes, ['y', 'z'], **NUMBERS)
+    after = copy.deepcopy(before)
+    assert_equal_after(halve_last, after)
+    assert after == before
+
+
+def test_what_is_made_later_is_not_read_before():
+    nodes = [('Mul', ['half', 'x'], ['d']), ('Relu', ['x'], ['r']), ('Mul', ['r', 'd'], ['y'])]
+    assert_equal_after(halve_last, model(nodes, ['y'], half=NUMBERS['half']))
