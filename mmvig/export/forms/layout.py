@@ -31,8 +31,7 @@ class Layout:
     def __init__(self, rows: Rows, chunk: str, chunks: int, groups: str) -> None:
         nodes = rows.nodes
         self.rows, self.chunk, self.chunks, self.groups = rows, chunk, chunks, groups
-        self.group = nodes.Mul(chunk, rows.number(chunks))
-        self.filled = nodes.Mul(self.group, groups)
+        self.filled = nodes.Mul(nodes.Mul(chunk, rows.number(chunks)), groups)
 
     def inside(self, nodes: Nodes) -> 'Layout':
         """The same for nodes of a branch, which know the names outside of it."""

@@ -13,6 +13,8 @@ Letters: B batch, T tokens, H heads, K key width, V value width; P chunks of a g
 one image and head, N = B · H · G, M = P · N chunks.
 """
 
+from functools import reduce
+
 import numpy as np
 
 from .attention import Attention
@@ -90,12 +92,5 @@ def by_products(nodes: Nodes, call: Attention, chunks: Chunks) -> str:
         own_MKV = nodes.MatMul(key_MKC, v_MCV)
         state_MKV = states_of_chunks(layout, own_MKV, log_MK, reverse, in_middle=True, sizes=(K, V))
         outputs.append(nodes.MatMul(query_MCK, state_MKV))
-    outputs.append(nodes.MatMul(_sum(nodes, scores), v_MCV))
-    return layout.to_tokens(_sum(nodes, outputs), V)
-
-
-def _sum(nodes: Nodes, terms: list[str]) -> str:
-    total = terms[0]
-    for term in terms[1:]:
-        total = nodes.Add(total, term)
-    return total
+    outputs.append(nodes.MatMul(reduce(nodes.Add, scores), v_MCV))
+    return layout.to_tokens(reduce(nodes.Add, outputs), V)
